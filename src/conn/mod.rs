@@ -1,0 +1,4 @@
+//! One connection: `machine` and `race` decide, `driver` does.
+
+pub mod machine;
+pub mod race;

@@ -1,0 +1,24 @@
+//! netconn: one connection layer for C programs.
+//!
+//! The map, one line for each room. A room imports only rooms above it in this list; `capi` is the face: it imports
+//! all of them and none imports it.
+//!
+//! - [`errno`]: the error number that C callers see, as a value
+//! - [`log`]: the one sink for what the library has to say
+//! - [`clock`]: the monotonic clock, in nanoseconds
+//! - [`evloop`]: the loop: readiness, timers, signals, posted work, embedding
+//! - [`dns`]: literals, resolver threads, cancellation, cache, address order
+//! - [`tls`]: contexts, verification, sessions, ALPN; knows no sockets and no loops
+//! - [`transport`]: what bytes travel on: a TCP or Unix stream, plain or TLS; one read/write/shutdown surface
+//! - [`conn`]: `machine` and `race`, the pure state machine, and `driver`, the machine on a loop
+//! - [`capi`]: one file per public header: the only place with exported `extern "C"` functions
+
+pub mod capi;
+pub mod clock;
+pub mod conn;
+pub mod dns;
+pub mod errno;
+pub mod evloop;
+pub mod log;
+pub mod tls;
+pub mod transport;
