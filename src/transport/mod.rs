@@ -272,3 +272,6 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
