@@ -2,3 +2,6 @@
 //! guard, converts back. The only place with exported functions.
 
 pub mod guard;
+pub mod netconn_tls;
+pub mod tls_types;
+pub mod types;
