@@ -171,6 +171,7 @@ pub enum Action {
 }
 /// Lengths of the phases, for `struct conn_timing`: nanoseconds, 0 until the phase has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Timing {
     /// The lookup.
     pub resolve: Nanos,
@@ -202,6 +203,10 @@ impl Machine {
     }
     /// When the next [`Event::Timer`] is due. May change with each `handle`.
     pub fn next_timeout(&self) -> Option<Nanos> {
+        todo!()
+    }
+    /// Whether `connect_timer` shows.
+    pub fn is_connect_timer_armed(&self) -> bool {
         todo!()
     }
     /// How long the phases took.

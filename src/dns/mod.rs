@@ -81,3 +81,8 @@ pub fn to_ascii(_name: &str) -> Option<String> {
 pub fn forget(_host: &str) {
     todo!()
 }
+
+/// Text of a status.
+pub fn status_text(_status: c_int) -> String {
+    todo!()
+}
