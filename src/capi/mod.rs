@@ -2,3 +2,4 @@
 //! guard, converts back. The only place with exported functions.
 
 pub mod guard;
+pub mod netconn;
