@@ -3,4 +3,7 @@
 
 pub mod evloop;
 pub mod guard;
+pub mod net_conn;
+pub mod net_conn_options;
+pub mod netconn;
 pub mod types;
