@@ -19,6 +19,7 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::rc::Rc;
 
 /// While so many bytes wait for the kernel, OpenSSL gets nothing more to read: what it reads may oblige it to answer
 /// (KeyUpdate, renegotiation), and a peer that never reads must not make us store answers without end.
@@ -251,13 +252,14 @@ impl Drop for Wire {
 /// and answers each call with an error.
 pub(super) struct WireBio {
     bio: *mut ffi::BIO,
-    wire: Box<Wire>,
+    // In an `Rc` for its fixed address, to which the BIO points.
+    wire: Rc<Wire>,
 }
 
 impl WireBio {
     pub(super) fn new(fd: RawFd) -> Result<WireBio, Failure> {
         let method = method().ok_or_else(Failure::out_of_memory)?;
-        let wire = Box::new(Wire::new(fd));
+        let wire = Rc::new(Wire::new(fd));
         // SAFETY: `method` lives as long as the process. The wire is on the heap, so its address is good until `drop`,
         // which takes it out of the BIO again.
         unsafe {
@@ -265,7 +267,7 @@ impl WireBio {
             if bio.is_null() {
                 return Err(Failure::out_of_memory());
             }
-            ffi::BIO_set_data(bio, (&*wire as *const Wire).cast_mut().cast());
+            ffi::BIO_set_data(bio, Rc::as_ptr(&wire).cast_mut().cast());
             ffi::BIO_set_init(bio, 1);
             Ok(WireBio { bio, wire })
         }

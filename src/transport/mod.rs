@@ -12,6 +12,7 @@ mod socket;
 mod stream;
 mod sys;
 mod unsent;
+mod warm;
 
 pub use unsent::Unsent;
 
@@ -21,6 +22,7 @@ use crate::tls;
 use secure::Secure;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
 use stream::Stream;
 
 /// What kind of failure it was.
@@ -68,7 +70,8 @@ pub enum Operation {
 /// A stream socket, plain or with TLS.
 pub struct Transport {
     // Before `stream`: the BIO forgets the descriptor before it is closed.
-    secure: Option<Box<Secure>>,
+    // In an `Rc` for its fixed address, to which a thread's list points: a `Box` that moves must be the only way to it.
+    secure: Option<Rc<Secure>>,
     stream: Stream,
 }
 
@@ -89,7 +92,7 @@ impl Transport {
     ) -> Result<Transport, Failure> {
         let secure = Secure::new(fd.as_raw_fd(), session, allow_truncation)?;
         Ok(Transport {
-            secure: Some(Box::new(secure)),
+            secure: Some(secure),
             stream: Stream::new(fd),
         })
     }
@@ -280,3 +283,6 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

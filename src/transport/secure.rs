@@ -3,17 +3,20 @@
 use super::bio::{Inbound, WireBio};
 use super::stream::Stream;
 use super::unsent::Unsent;
+use super::warm::{self, Lease};
 use super::{buffers, socket, sys};
 use super::{Failure, FailureKind, Operation, Stop};
 use crate::errno::Errno;
 use crate::evloop::Interest;
 use crate::tls;
 use openssl_sys as ffi;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::c_int;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// The largest plaintext of one record.
 const RECORD: usize = 16 * 1024;
@@ -40,6 +43,9 @@ pub(super) struct Secure {
     write_wants_read: Cell<bool>,
     /// FIN follows the queued bytes.
     fin_due: Cell<bool>,
+    /// One of the thread's streams that keep OpenSSL's buffers.
+    warm: Cell<bool>,
+    lease: OnceCell<Arc<Lease>>,
 }
 
 /// What OpenSSL said.
@@ -61,12 +67,20 @@ impl Drop for Busy<'_> {
     }
 }
 
+impl Drop for Secure {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.get() {
+            lease.end();
+        }
+    }
+}
+
 impl Secure {
     pub(super) fn new(
         fd: RawFd,
         session: tls::Session,
         allow_truncation: bool,
-    ) -> Result<Secure, Failure> {
+    ) -> Result<Rc<Secure>, Failure> {
         let bio = WireBio::new(fd)?;
         let ssl = session.ssl();
         // SAFETY: the session's SSL lives as long as the session, which this object keeps beside the BIO.
@@ -76,14 +90,15 @@ impl Secure {
             sys::SSL_set_read_ahead(ssl, 1);
             sys::set_mode(
                 ssl,
-                ffi::SSL_MODE_AUTO_RETRY
-                    | ffi::SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
-                    | ffi::SSL_MODE_RELEASE_BUFFERS,
+                ffi::SSL_MODE_AUTO_RETRY | ffi::SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
             );
-            // Partial writes would end each piece after its first record.
-            sys::clear_mode(ssl, ffi::SSL_MODE_ENABLE_PARTIAL_WRITE);
+            // Partial writes would end each piece after its first record; when buffers go is for `warm` to say.
+            sys::clear_mode(
+                ssl,
+                ffi::SSL_MODE_ENABLE_PARTIAL_WRITE | ffi::SSL_MODE_RELEASE_BUFFERS,
+            );
         }
-        Ok(Secure {
+        Ok(Rc::new(Secure {
             session,
             bio,
             allow_truncation,
@@ -93,7 +108,9 @@ impl Secure {
             cancelled: Cell::new(false),
             write_wants_read: Cell::new(false),
             fin_due: Cell::new(false),
-        })
+            warm: Cell::new(false),
+            lease: OnceCell::new(),
+        }))
     }
 
     pub(super) fn session(&self) -> &tls::Session {
@@ -105,7 +122,23 @@ impl Secure {
         if self.busy.replace(true) {
             return Err(Stop::Refused(Errno(libc::EBUSY)));
         }
+        if !self.warm.get() {
+            self.warm_up();
+        }
         Ok(Busy(&self.busy))
+    }
+
+    #[cold]
+    fn warm_up(&self) {
+        // SAFETY: `new` puts this object into an `Rc`, where it stays; `drop` ends the lease.
+        let lease = self.lease.get_or_init(|| unsafe { Lease::new(self) });
+        self.warm.set(warm::join(lease));
+    }
+
+    /// No longer one of the thread's streams that keep OpenSSL's buffers.
+    pub(super) fn cool(&self) {
+        self.warm.set(false);
+        self.release_buffers();
     }
 
     /// Runs one OpenSSL call that returns 1 for success.
