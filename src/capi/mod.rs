@@ -6,4 +6,6 @@ pub mod guard;
 pub mod net_conn;
 pub mod net_conn_options;
 pub mod netconn;
+pub mod netconn_tls;
+pub mod tls_types;
 pub mod types;

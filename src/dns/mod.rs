@@ -216,8 +216,3 @@ pub fn end() {
         resolver.end();
     }
 }
-
-/// Text of a status.
-pub fn status_text(_status: c_int) -> String {
-    todo!()
-}

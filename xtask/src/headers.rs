@@ -8,14 +8,14 @@ use crate::face::{self, Source};
 use crate::generated::File;
 use crate::Result;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A header and what cbindgen cannot know of it.
 struct Header {
     /// The file in `include/`, without its `.h`.
     name: &'static str,
-    /// The file in `src/capi/`.
-    source: &'static str,
+    /// The files in `src/capi/`.
+    sources: &'static [&'static str],
     /// The first comment: what it is for, and which thread may call.
     about: &'static str,
     /// What it includes: `<...>` of the system, the rest of ours.
@@ -29,7 +29,7 @@ const LINE_LENGTH: usize = 120;
 const HEADERS: &[Header] = &[
     Header {
         name: "netconn",
-        source: "netconn.rs",
+        sources: &["netconn.rs"],
         about: "\
 netconn.h - the library itself: its version, its log, its error texts, its end.
 
@@ -39,7 +39,7 @@ Every function here may be called from any thread.",
     },
     Header {
         name: "evloop",
-        source: "evloop.rs",
+        sources: &["evloop.rs"],
         about: "\
 evloop.h - an event loop: descriptors, timers, signals, work from other threads.
 
@@ -51,7 +51,7 @@ too, but must not throw or longjmp through the library.",
     },
     Header {
         name: "dns_cares",
-        source: "dns_cares.rs",
+        sources: &["dns_cares.rs"],
         about: "\
 dns_cares.h - names to addresses without blocking.
 
@@ -62,7 +62,7 @@ Call on the thread of the loop that the answer is for.",
     },
     Header {
         name: "net_conn",
-        source: "net_conn.rs",
+        sources: &["net_conn_options.rs", "net_conn.rs"],
         about: "\
 net_conn.h - one non-blocking connection, TCP or Unix, plain or TLS, on an event loop.
 
@@ -84,7 +84,7 @@ connection, its own too, and must not throw or longjmp through the library.",
     },
     Header {
         name: "netconn_tls",
-        source: "netconn_tls.rs",
+        sources: &["netconn_tls.rs"],
         about: "\
 netconn_tls.h - TLS contexts: whom to trust, what to show, which protocols.
 
@@ -103,7 +103,7 @@ Each function returns 0, or -1 with errno; a constructor NULL with errno. netcon
     },
     Header {
         name: "netconn_types",
-        source: "tls_types.rs",
+        sources: &["tls_types.rs"],
         about: "netconn_types.h - types that several headers of netconn share. Include those, not this.",
         includes: &["<stddef.h>", "<stdint.h>"],
         preamble: tls_handles,
@@ -118,12 +118,12 @@ pub fn all(root: &Path) -> Result<Vec<File>> {
     let mut sources = Vec::new();
     let mut present = Vec::new();
     for header in HEADERS {
-        let path = root.join("src/capi").join(header.source);
-        if !path.exists() {
-            eprintln!("xtask: {} is not there yet", header.source);
+        let paths = header.paths(root);
+        if let Some(missing) = paths.iter().find(|path| !path.exists()) {
+            eprintln!("xtask: {} is not there yet", missing.display());
             continue;
         }
-        sources.push(face::read(&path)?);
+        sources.push(face::read(&paths)?);
         present.push(header);
     }
     let mut files = Vec::new();
@@ -152,16 +152,22 @@ impl Header {
             ..Default::default()
         };
         name_types(&mut config.export, source, all);
-        let source = root.join("src/capi").join(self.source);
-        let bindings = cbindgen::Builder::new()
-            .with_config(config)
-            .with_src(&source)
+        let builder = cbindgen::Builder::new().with_config(config);
+        let bindings = self
+            .paths(root)
+            .iter()
+            .fold(builder, |builder, path| builder.with_src(path))
             .generate()
-            .map_err(|e| format!("{}: {e}", source.display()))?;
+            .map_err(|e| format!("{}.h: {e}", self.name))?;
         let mut text = Vec::new();
         bindings.write(&mut text);
         let text = polish(&String::from_utf8(text)?);
         Ok(format!("{}{text}", comment(self.about.lines())))
+    }
+
+    fn paths(&self, root: &Path) -> Vec<PathBuf> {
+        let capi = root.join("src/capi");
+        self.sources.iter().map(|file| capi.join(file)).collect()
     }
 
     /// Never a guard that a program of its own is likely to have.

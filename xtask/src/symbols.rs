@@ -80,7 +80,7 @@ fn exported(directory: &Path) -> Result<BTreeMap<String, String>> {
             if path.is_dir() {
                 pending.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                for name in face::read(&path)?.functions {
+                for name in face::read(std::slice::from_ref(&path))?.functions {
                     found.insert(name, relative(&path, directory));
                 }
             }
