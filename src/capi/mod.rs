@@ -5,4 +5,5 @@ mod addrinfo;
 pub mod dns_cares;
 pub mod evloop;
 pub mod guard;
+pub mod netconn;
 pub mod types;
