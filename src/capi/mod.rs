@@ -1,6 +1,8 @@
 //! The C face: one file per public header. Checks pointers and lengths, converts, calls one core function inside the
 //! guard, converts back. The only place with exported functions.
 
+mod addrinfo;
+pub mod dns_cares;
 pub mod evloop;
 pub mod guard;
 pub mod net_conn;
