@@ -171,6 +171,7 @@ pub enum Action {
 }
 /// Lengths of the phases, for `struct conn_timing`: nanoseconds, 0 until the phase has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Timing {
     /// The lookup.
     pub resolve: Nanos,
@@ -184,28 +185,258 @@ pub struct Timing {
     pub attempts: u32,
 }
 
+const RESOLVE: usize = 0;
+const CONNECT: usize = 1;
+const TLS: usize = 2;
+const DEADLINE: usize = 3;
+const DELAY: usize = 4;
+
 /// The machine.
-pub struct Machine {}
+pub struct Machine {
+    limits: Limits,
+    tls: bool,
+    state: State,
+    timers: [Option<Nanos>; 5],
+    began: Nanos,
+    phase_began: Nanos,
+    timing: Timing,
+    /// Attempts in flight, and the next address to try.
+    flying: Vec<usize>,
+    next: usize,
+    count: usize,
+    adopted: bool,
+    refused: usize,
+    failed: usize,
+    last_errno: c_int,
+    ends: u8,
+}
 
 impl Machine {
     /// A machine in `Init`.
-    pub fn new(_limits: Limits, _tls: bool) -> Machine {
-        todo!()
+    pub fn new(limits: Limits, tls: bool) -> Machine {
+        Machine {
+            limits,
+            tls,
+            state: State::Init,
+            timers: [None; 5],
+            began: 0,
+            phase_began: 0,
+            timing: Timing::default(),
+            flying: Vec::new(),
+            next: 0,
+            count: 0,
+            adopted: false,
+            refused: 0,
+            failed: 0,
+            last_errno: 0,
+            ends: 0,
+        }
+    }
+    fn arm(&mut self, timer: usize, length: Option<Nanos>, now: Nanos) {
+        self.timers[timer] = length.map(|l| now.saturating_add(l));
+    }
+    fn release(&mut self, actions: &mut Vec<Action>, timed_out: bool) {
+        match self.state {
+            State::Resolving => actions.push(Action::CancelLookup),
+            State::Connecting if self.adopted => actions.push(Action::DropTransport),
+            State::Connecting => {
+                for address in self.flying.drain(..) {
+                    actions.push(Action::CloseAttempt { address, timed_out })
+                }
+            }
+            State::TlsHandshake => actions.push(Action::DropTransport),
+            _ => {}
+        }
+        self.timers = [None; 5];
+    }
+    fn fail(&mut self, cause: Cause, now: Nanos, actions: &mut Vec<Action>) {
+        self.release(actions, matches!(cause, Cause::Timeout(_)));
+        self.timing.total = now - self.began;
+        self.state = State::Error;
+        actions.push(Action::ReportError(cause));
+    }
+    fn connecting(&mut self, count: usize, now: Nanos, actions: &mut Vec<Action>) {
+        self.state = State::Connecting;
+        self.phase_began = now;
+        self.count = count;
+        self.arm(CONNECT, self.limits.connect, now);
+        self.start_next(now, actions);
+    }
+    fn start_next(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        self.timers[DELAY] = None;
+        if self.next < self.count && self.flying.len() < 6 {
+            let address = self.next;
+            self.next += 1;
+            self.timing.attempts += 1;
+            self.flying.push(address);
+            actions.push(Action::StartAttempt(address));
+            if self.next < self.count {
+                self.arm(DELAY, Some(self.limits.attempt_delay), now);
+            }
+        }
+    }
+    fn connected(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        self.timing.connect = now - self.phase_began;
+        self.timers[CONNECT] = None;
+        self.timers[DELAY] = None;
+        if self.tls {
+            self.state = State::TlsHandshake;
+            self.phase_began = now;
+            self.arm(TLS, self.limits.tls, now);
+            actions.push(Action::StartTls);
+        } else {
+            self.ready(now, actions)
+        }
+    }
+    fn ready(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        self.timers = [None; 5];
+        self.timing.total = now - self.began;
+        self.flying = Vec::new();
+        self.state = State::Ready;
+        actions.push(Action::ReportReady);
     }
     /// Takes one event; appends what to do to `actions`. An event that cannot matter any more is harmless.
-    pub fn handle(&mut self, _event: Event, _now: Nanos, _actions: &mut Vec<Action>) {
-        todo!()
+    pub fn handle(&mut self, event: Event, now: Nanos, actions: &mut Vec<Action>) {
+        match (self.state, event) {
+            (State::Closed, _) if event != Event::Close => {}
+            (_, Event::Close) => {
+                match self.state {
+                    State::Ready | State::Closed | State::Error if self.ends != 255 => {
+                        actions.push(Action::CloseTransport)
+                    }
+                    _ => self.release(actions, false),
+                }
+                self.ends = 255;
+                self.timers = [None; 5];
+                self.state = State::Closed;
+            }
+            (State::Init, Event::Start(start)) => {
+                self.began = now;
+                self.phase_began = now;
+                self.arm(DEADLINE, self.limits.deadline, now);
+                match start {
+                    Start::Lookup => {
+                        self.state = State::Resolving;
+                        self.arm(RESOLVE, self.limits.resolve, now);
+                        actions.push(Action::StartLookup)
+                    }
+                    Start::Addresses(n) => self.connecting(n, now, actions),
+                    Start::Connected => {
+                        self.adopted = true;
+                        self.state = State::Connecting;
+                        if self.tls {
+                            self.connected(now, actions)
+                        }
+                    }
+                }
+            }
+            (State::Init | State::Resolving, Event::Invalid(errno)) => {
+                if self.state == State::Init {
+                    self.began = now;
+                }
+                self.state = State::Init;
+                self.fail(Cause::Invalid(errno), now, actions)
+            }
+            (State::Resolving, Event::Resolved(n)) => {
+                self.timers[RESOLVE] = None;
+                self.timing.resolve = now - self.phase_began;
+                self.connecting(n, now, actions)
+            }
+            (State::Resolving, Event::ResolveFailed(kind, code)) => {
+                self.timing.resolve = now - self.phase_began;
+                self.state = State::Init;
+                self.fail(Cause::Resolve(kind, code), now, actions)
+            }
+            (State::Connecting, Event::AttemptConnected(_)) if self.adopted => {
+                self.connected(now, actions)
+            }
+            (State::Connecting, Event::AttemptConnected(address))
+                if self.flying.contains(&address) =>
+            {
+                self.flying.retain(|a| *a != address);
+                for address in self.flying.drain(..) {
+                    actions.push(Action::CloseAttempt {
+                        address,
+                        timed_out: false,
+                    })
+                }
+                actions.push(Action::Adopt(address));
+                self.connected(now, actions)
+            }
+            (State::Connecting, Event::AttemptFailed(address, error))
+                if self.flying.contains(&address) =>
+            {
+                self.flying.retain(|a| *a != address);
+                self.failed += 1;
+                match error {
+                    AttemptError::Refused => self.refused += 1,
+                    AttemptError::Errno(e) => self.last_errno = e,
+                }
+                if self.next < self.count {
+                    self.start_next(now, actions)
+                } else if self.flying.is_empty() {
+                    let errno = if self.refused == self.failed {
+                        libc::ECANCELED
+                    } else {
+                        self.last_errno
+                    };
+                    self.fail(Cause::Connect(ErrorKind::Connect, errno), now, actions)
+                }
+            }
+            (State::TlsHandshake, Event::TlsDone) => {
+                self.timing.tls = now - self.phase_began;
+                self.ready(now, actions)
+            }
+            (State::TlsHandshake | State::Ready, Event::TransportFailed(kind, errno)) => {
+                self.fail(Cause::Transport(kind, errno), now, actions)
+            }
+            (State::Ready, Event::ReadEnded) => {
+                self.ends |= 1;
+                if self.ends == 3 {
+                    self.state = State::Closed
+                }
+            }
+            (State::Ready, Event::WriteEnded) => {
+                self.ends |= 2;
+                if self.ends == 3 {
+                    self.state = State::Closed
+                }
+            }
+            (_, Event::Timer) => {
+                let due = |t: Option<Nanos>| t.is_some_and(|t| t <= now);
+                let phase = match self.state {
+                    State::Resolving => Phase::Resolve,
+                    State::TlsHandshake => Phase::Tls,
+                    _ => Phase::Connect,
+                };
+                if due(self.timers[RESOLVE])
+                    || due(self.timers[CONNECT])
+                    || due(self.timers[TLS])
+                    || due(self.timers[DEADLINE])
+                {
+                    self.fail(Cause::Timeout(phase), now, actions)
+                } else if due(self.timers[DELAY]) {
+                    self.start_next(now, actions)
+                }
+            }
+            _ => {}
+        }
     }
     /// The state.
     pub fn state(&self) -> State {
-        todo!()
+        self.state
     }
     /// When the next [`Event::Timer`] is due. May change with each `handle`.
     pub fn next_timeout(&self) -> Option<Nanos> {
-        todo!()
+        self.timers.iter().flatten().min().copied()
+    }
+    /// Whether `connect_timer` shows.
+    pub fn is_connect_timer_armed(&self) -> bool {
+        matches!(self.state, State::Connecting | State::TlsHandshake)
+            && (self.timers[1..4].iter().any(Option::is_some))
     }
     /// How long the phases took.
     pub fn timing(&self) -> Timing {
-        todo!()
+        self.timing
     }
 }

@@ -97,6 +97,14 @@ impl Transport {
         })
     }
 
+    /// Gives the socket back, to put TLS on it; `None` when it is closed or carries TLS already.
+    pub fn into_fd(self) -> Option<OwnedFd> {
+        if self.secure.is_some() {
+            return None;
+        }
+        self.stream.into_fd()
+    }
+
     /// One step of the handshake: `Ok` when it is complete and confirmed.
     pub fn handshake(&self) -> Result<(), Stop> {
         match &self.secure {

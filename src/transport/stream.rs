@@ -3,7 +3,7 @@
 use super::{Failure, FailureKind, Stop};
 use crate::errno::Errno;
 use std::cell::{Cell, OnceCell};
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// The state of a stream.
 pub(super) struct Stream {
@@ -100,6 +100,12 @@ impl Stream {
     pub(super) fn take_fd(&self) -> Option<RawFd> {
         let fd = self.fd.replace(-1);
         (fd >= 0).then_some(fd)
+    }
+
+    /// Hands the descriptor over with its ownership.
+    pub(super) fn into_fd(self) -> Option<OwnedFd> {
+        // SAFETY: this stream owned the descriptor and has just given it up.
+        self.take_fd().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
     /// Whether dropping received bytes before closing can save what we sent.
