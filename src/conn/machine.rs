@@ -195,6 +195,7 @@ pub enum Action {
 
 /// Lengths of the phases, for `struct conn_timing`: nanoseconds, 0 until the phase has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Timing {
     /// The lookup.
     pub resolve: Nanos,

@@ -1,11 +1,35 @@
 //! Names to addresses: literals, resolver threads, cancellation, cache, address order.
 //!
 //! Must not know what the addresses are for: no sockets are made here.
+//!
+//! A question about a literal is answered by [`literal`] alone. Any other goes to the resolver (`resolver`), which has it
+//! in its cache (`cache`) or has a thread ask the system (`system`), and puts the addresses into the order to try them
+//! (`order`). `service`, `idna` and `status` are the vocabulary. This file joins the resolver, which knows threads but no
+//! loops, to the loop that wants the answer.
 
+mod cache;
+mod idna;
+mod literal;
+mod order;
+mod resolver;
+mod service;
+mod status;
+mod system;
+
+pub use self::idna::to_ascii;
+pub use literal::literal;
+pub use status::{status_text, ResolveError};
+
+use crate::clock::Nanos;
 use crate::errno::Errno;
-use crate::evloop::Loop;
+use crate::evloop::{self, Completion, Loop};
+use resolver::{Reply, Resolver, Ticket};
+use service::Service;
+use status::eai;
+use std::cell::Cell;
 use std::ffi::c_int;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 /// What is asked.
@@ -34,50 +58,186 @@ pub struct Address {
     pub protocol: c_int,
 }
 
-/// Why there is no address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResolveError {
-    /// As reported to C: an `EAI_*` code (see `netconn_strerror` for systems where they are positive).
-    pub status: c_int,
-    /// The errno behind `EAI_SYSTEM`; ECANCELED after `shutdown`; else 0.
-    pub errno: Errno,
-}
-
 /// The answer: never empty.
 pub type Answer = Result<Arc<Vec<Address>>, ResolveError>;
 
+/// A query about a name in the one form that equal ones share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Question {
+    /// ASCII in lower case.
+    host: Option<String>,
+    service: Service,
+    family: c_int,
+    socktype: c_int,
+    protocol: c_int,
+}
+
+impl Question {
+    /// An error for what cannot exist.
+    fn new(query: &Query) -> Result<Question, ResolveError> {
+        let service = Service::parse(query.service.as_deref())?;
+        let host = match query.host.as_deref() {
+            Some(host) => Some(canonical(host).ok_or(ResolveError::new(eai::EAI_NONAME))?),
+            None => None,
+        };
+        Ok(Question {
+            host,
+            service,
+            family: query.family,
+            socktype: query.socktype,
+            protocol: query.protocol,
+        })
+    }
+}
+
+/// The form of a name in questions; `None` for one that cannot be asked about.
+fn canonical(host: &str) -> Option<String> {
+    let ascii = to_ascii(host)?.to_ascii_lowercase();
+    (!self::idna::is_numeric(&ascii)).then_some(ascii)
+}
+
 /// A lookup under way.
-pub struct Request {}
+pub struct Request {
+    /// `None` once the answer was delivered, or never will be.
+    pending: Cell<Option<Pending>>,
+}
+
+struct Pending {
+    lp: Weak<Loop>,
+    completion: Rc<Completion>,
+    /// What the resolver has to be told when nobody waits any more.
+    interest: Option<(Arc<Resolver>, Ticket)>,
+}
 
 impl Request {
     /// The answer will never be delivered. Idempotent; a no-op once it was.
     pub fn cancel(&self) {
-        todo!()
+        if let Some(completion) = self.settle() {
+            completion.cancel();
+        }
+    }
+
+    /// See [`Loop::check_thread`].
+    pub fn check_thread(&self, function: &str) {
+        if let Some(pending) = self.pending.take() {
+            if let Some(lp) = pending.lp.upgrade() {
+                lp.check_thread(function);
+            }
+            self.pending.set(Some(pending));
+        }
+    }
+
+    /// Nothing is awaited any more: lets the loop and the resolver go.
+    fn settle(&self) -> Option<Rc<Completion>> {
+        let pending = self.pending.take()?;
+        if let Some(lp) = pending.lp.upgrade() {
+            lp.release();
+        }
+        if let Some((resolver, ticket)) = pending.interest {
+            // In a forked child the lookup is the parent's affair, and the resolver's lock may be held for ever.
+            if resolver::made().is_some_and(|made| Arc::ptr_eq(&made, &resolver)) {
+                resolver.withdraw(&ticket);
+            }
+        }
+        Some(pending.completion)
     }
 }
 
-/// Starts a lookup. `done` runs once, from the loop, never inside this call. The lookup keeps the loop running.
+/// The closure's hold on its request: whichever way the closure ends (it ran, it was cancelled, its loop was freed), the
+/// request is settled.
+struct Settled(Rc<Request>);
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        self.0.settle();
+    }
+}
+
+/// Starts a lookup. `done` runs once, from the loop, never inside this call. The lookup keeps the loop running. The
+/// request lives at least until `done` has run, was cancelled, or went with its loop.
 pub fn resolve(
-    _lp: &Rc<Loop>,
-    _query: Query,
-    _done: impl FnOnce(Answer) + 'static,
+    lp: &Rc<Loop>,
+    query: Query,
+    done: impl FnOnce(Answer) + 'static,
 ) -> Result<Rc<Request>, Errno> {
-    todo!()
+    lp.check_process()?;
+    if lp.is_freed() {
+        return Err(Errno(libc::EINVAL));
+    }
+    end_with_the_loops();
+    let resolver = resolver::current();
+    let request = Rc::new(Request {
+        pending: Cell::new(None),
+    });
+    let settled = Settled(Rc::clone(&request));
+    let asked = (Arc::clone(&resolver), resolver.ends());
+    let (completer, completion) = lp.completion(move |answer: Answer| {
+        settled.0.settle();
+        // The resolver may have ended while the answer was on its way.
+        let (resolver, ends) = asked;
+        done(if resolver.ends() == ends {
+            answer
+        } else {
+            Err(ResolveError::ENDED)
+        });
+    });
+    lp.hold();
+    request.pending.set(Some(Pending {
+        lp: Rc::downgrade(lp),
+        completion,
+        interest: None,
+    }));
+    let reply: Reply = Box::new(move |answer| completer.complete(answer));
+    let known = literal(&query)
+        .map(Err)
+        .unwrap_or_else(|| Question::new(&query).map_err(Err));
+    match known {
+        Err(answer) => reply(answer),
+        Ok(question) => {
+            let ticket = resolver.ask(question, reply);
+            if let (Some(ticket), Some(mut pending)) = (ticket, request.pending.take()) {
+                pending.interest = Some((resolver, ticket));
+                request.pending.set(Some(pending));
+            }
+        }
+    }
+    Ok(request)
 }
 
-/// The addresses of a literal host (or none for a name), without a lookup. An error for a literal with an impossible
-/// service.
-pub fn literal(_query: &Query) -> Option<Answer> {
-    todo!()
-}
-
-/// The IDNA form (UTS-46) of a name, lower-cased ASCII as it is looked up, sent and checked; `None` for an impossible
-/// one. A pure ASCII name comes back as it is, unless impossible (empty label, label over 63 bytes, over 253 in all).
-pub fn to_ascii(_name: &str) -> Option<String> {
-    todo!()
+/// The resolver ends when all loops of the process are destroyed.
+fn end_with_the_loops() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    fn hook() {
+        // The hook was called for the last time, unless another lookup registers it again.
+        REGISTERED.store(false, Ordering::SeqCst);
+        end();
+    }
+    if !REGISTERED.swap(true, Ordering::SeqCst) {
+        evloop::at_destroy(hook);
+    }
 }
 
 /// None of this name's addresses could be connected: it leaves the cache.
-pub fn forget(_host: &str) {
-    todo!()
+pub fn forget(host: &str) {
+    if let (Some(resolver), Some(host)) = (resolver::made(), canonical(host)) {
+        resolver.forget(&host);
+    }
+}
+
+/// Answers are kept this long; `None` for ever, 0 not at all. For those that are kept already too.
+pub fn set_cache_ttl(ttl: Option<Nanos>) {
+    resolver::current().set_ttl(ttl.unwrap_or(Nanos::MAX));
+}
+
+/// Makes the resolver ready; the first lookup does so too.
+pub fn start() {
+    resolver::current();
+}
+
+/// Ends the resolver: lookups under way get [`ResolveError::ENDED`] from their loops, idle threads end and are waited
+/// for, one that is stuck in the system's resolver is abandoned. The next lookup starts it afresh.
+pub fn end() {
+    if let Some(resolver) = resolver::made() {
+        resolver.end();
+    }
 }

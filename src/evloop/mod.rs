@@ -5,11 +5,50 @@
 //! One loop belongs to one thread: the first that runs it. Everything attached is reference-counted, owned by the loop
 //! until its own `close`, and held by the dispatch that is running it, so a handler may do anything: close its own
 //! watcher, close others, run the loop again, free the loop.
+//!
+//! - `run`: rounds, their order, when a run ends
+//! - `watch`: descriptors; `timers` over `heap`; `signals`; `completion`
+//! - `remote`: the half that any thread may touch; `wake`: its descriptor; `queue`: what is put off
+//! - `backend`: what a poller is; `epoll` and `polling`: the two there are
+//! - `embed`: a loop inside another one
+//! - `registry`: the process's loops; `fork`: how a child is told from its parent
 
-use crate::clock::Nanos;
+mod backend;
+mod completion;
+mod embed;
+#[cfg(target_os = "linux")]
+mod epoll;
+mod fork;
+mod heap;
+mod polling;
+mod queue;
+mod registry;
+mod remote;
+mod run;
+mod signals;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod wake;
+mod watch;
+
+pub use completion::{Completer, Completion};
+pub use registry::{at_destroy, destroy_all};
+pub use remote::Remote;
+pub use signals::{SignalHandler, SignalWatcher};
+pub use timers::Timer;
+pub use watch::Watcher;
+
+use crate::clock::{self, Nanos};
 use crate::errno::Errno;
+use backend::{Backend, Event, Kind};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ffi::c_void;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 /// A set of directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -60,21 +99,53 @@ pub trait Attached {
     fn on_loop_freed(self: Rc<Self>);
 }
 
+/// The kernel's side.
+struct Kernel {
+    /// `None` once the loop is freed.
+    backend: Option<Box<dyn Backend>>,
+    /// What the last wait gave.
+    events: Vec<Event>,
+}
+
+/// The program's own object at a loop.
+struct Attachment {
+    data: *mut c_void,
+    detach: Option<Rc<dyn Attached>>,
+}
+
 /// The loop.
-pub struct Loop {}
-
-/// A watched descriptor.
-pub struct Watcher {}
-
-/// A timer, armed or not.
-pub struct Timer {}
-
-/// A loop-bound half of a [`Completer`].
-pub struct Completion {}
-
-/// Carries one value from any thread to a closure that runs on the loop.
-pub struct Completer<T: Send + 'static> {
-    _value: std::marker::PhantomData<T>,
+///
+/// It lives until [`Loop::free`], whoever else holds it.
+pub struct Loop {
+    remote: Arc<Remote>,
+    /// Which process of a line of forks made it.
+    generation: u32,
+    kind: Kind,
+    kernel: RefCell<Kernel>,
+    table: RefCell<watch::Table>,
+    timers: RefCell<timers::Timers>,
+    again: RefCell<queue::Queue<Rc<Watcher>>>,
+    deferred: RefCell<queue::Queue<Rc<dyn Task>>>,
+    signals: RefCell<signals::SignalList>,
+    pending_signals: Cell<usize>,
+    completions: completion::Completions,
+    attached: RefCell<BTreeMap<usize, Rc<dyn Attached>>>,
+    next_attach_key: Cell<usize>,
+    attachment: RefCell<Option<Attachment>>,
+    embed: RefCell<Option<embed::Embed>>,
+    /// How many reasons `run` has to go on.
+    active: Cell<usize>,
+    /// How many waits there were: tells a round that another one ran inside it.
+    waits: Cell<u32>,
+    /// The descriptor whose handler is running.
+    cursor: Cell<RawFd>,
+    time: Cell<Nanos>,
+    /// Whether `time` is this round's.
+    time_known: Cell<bool>,
+    /// When to try again what the kernel refused; 0 for nothing to try.
+    retry_at: Cell<Nanos>,
+    rebuild_wanted: Cell<bool>,
+    freed: Cell<bool>,
 }
 
 /// The place of an [`Attached`] object in its loop.
@@ -84,136 +155,279 @@ pub struct AttachKey(pub usize);
 impl Loop {
     /// A new loop.
     pub fn new() -> Result<Rc<Loop>, Errno> {
-        todo!()
+        Loop::with_poller(Kind::chosen())
     }
-    /// The process's default loop, made at the first call.
+
+    fn with_poller(kind: Kind) -> Result<Rc<Loop>, Errno> {
+        fork::watch_for_forks();
+        let remote = Remote::new()?;
+        let mut backend = kind.open()?;
+        backend.add_wake(remote.wake.raw_fd())?;
+        let lp = Rc::new(Loop {
+            remote: Arc::new(remote),
+            generation: fork::generation(),
+            kind,
+            kernel: RefCell::new(Kernel {
+                backend: Some(backend),
+                events: Vec::new(),
+            }),
+            table: RefCell::default(),
+            timers: RefCell::default(),
+            again: RefCell::new(queue::Queue::new()),
+            deferred: RefCell::new(queue::Queue::new()),
+            signals: RefCell::default(),
+            pending_signals: Cell::new(0),
+            completions: completion::Completions::default(),
+            attached: RefCell::default(),
+            next_attach_key: Cell::new(0),
+            attachment: RefCell::new(None),
+            embed: RefCell::new(None),
+            active: Cell::new(0),
+            // Not 0, which a new descriptor's last removal is.
+            waits: Cell::new(1),
+            cursor: Cell::new(-1),
+            time: Cell::new(0),
+            time_known: Cell::new(false),
+            retry_at: Cell::new(0),
+            rebuild_wanted: Cell::new(false),
+            freed: Cell::new(false),
+        });
+        registry::add(lp.clone());
+        Ok(lp)
+    }
+
+    /// The process's default loop, made at the first call; in a forked child a new one.
     pub fn default_loop() -> Result<Rc<Loop>, Errno> {
-        todo!()
+        let lp = registry::default_loop()?;
+        // SAFETY: the registry holds a count until the loop is freed, and the caller is the thread that the loop belongs to.
+        unsafe {
+            Rc::increment_strong_count(lp);
+            Ok(Rc::from_raw(lp))
+        }
     }
-    /// Watches `fd`, which stays the caller's. `Errno` EBADF, ENOMEM. The new watcher does not keep `run` running until
-    /// `set_ref(true)`.
-    pub fn watch(
-        self: &Rc<Loop>,
-        _fd: RawFd,
-        _interest: Interest,
-        _handler: Rc<dyn IoHandler>,
-    ) -> Result<Rc<Watcher>, Errno> {
-        todo!()
+
+    /// The default loop's address: as [`Loop::default_loop`], for a thread that is not the loop's.
+    pub fn default_address() -> Result<*const Loop, Errno> {
+        registry::default_loop()
     }
-    /// A timer, not armed, that does not keep `run` running until `set_ref(true)`.
-    pub fn timer(self: &Rc<Loop>, _handler: Rc<dyn TimerHandler>) -> Rc<Timer> {
-        todo!()
+
+    /// The poller that new loops get: "epoll" or "polling".
+    pub fn poller_name() -> &'static str {
+        Kind::chosen().name()
     }
+
+    /// The half that any thread may hold and use.
+    pub fn remote(&self) -> Arc<Remote> {
+        self.remote.clone()
+    }
+
+    /// The same, of a loop that may belong to another thread.
+    ///
+    /// # Safety
+    /// `lp` is the address of a loop that is not freed during the call.
+    pub unsafe fn remote_of(lp: *const Loop) -> Arc<Remote> {
+        // SAFETY: the caller promises a living loop. `remote` is never written after its making, and only this field is
+        // reached, so it does not matter what the loop's own thread does to the others.
+        unsafe { (*&raw const (*lp).remote).clone() }
+    }
+
     /// Runs `task` in a later round, which does not wait. Keeps `run` running until then. Gone with the loop.
-    pub fn defer(&self, _task: Rc<dyn Task>) {
-        todo!()
+    pub fn defer(&self, task: Rc<dyn Task>) {
+        if !self.is_freed() {
+            self.deferred.borrow_mut().push(task);
+            self.work_added();
+        }
     }
-    /// A closure that a value from any thread will reach on this loop. Does not keep `run` running by itself.
-    pub fn completion<T: Send + 'static>(
-        self: &Rc<Loop>,
-        _deliver: impl FnOnce(T) + 'static,
-    ) -> (Completer<T>, Rc<Completion>) {
-        todo!()
-    }
+
     /// Ties an object's life to the loop's.
-    pub fn attach(&self, _object: Rc<dyn Attached>) -> AttachKey {
-        todo!()
+    pub fn attach(&self, object: Rc<dyn Attached>) -> AttachKey {
+        let key = self.next_attach_key.get();
+        self.next_attach_key.set(key + 1);
+        self.attached.borrow_mut().insert(key, object);
+        AttachKey(key)
     }
+
     /// The object ended before the loop.
-    pub fn detach(&self, _key: AttachKey) {
-        todo!()
+    pub fn detach(&self, key: AttachKey) {
+        let object = self.attached.borrow_mut().remove(&key.0);
+        drop(object);
     }
+
+    /// Puts the program's own pointer at the loop, or takes it away (NULL). `detach` is told by `free` alone. EEXIST
+    /// when there is one already.
+    pub fn set_attachment(
+        &self,
+        data: *mut c_void,
+        detach: Option<Rc<dyn Attached>>,
+    ) -> Result<(), Errno> {
+        let old = if data.is_null() {
+            self.attachment.take()
+        } else if self.attachment.borrow().is_some() {
+            return Err(Errno(libc::EEXIST));
+        } else {
+            self.attachment.replace(Some(Attachment { data, detach }))
+        };
+        drop(old);
+        Ok(())
+    }
+
+    /// The pointer put there, or NULL.
+    pub fn attachment(&self) -> *mut c_void {
+        let attachment = self.attachment.borrow();
+        attachment.as_ref().map_or(std::ptr::null_mut(), |a| a.data)
+    }
+
     /// One more reason to keep `run` running.
     pub fn hold(&self) {
-        todo!()
+        self.count(true);
     }
+
     /// One reason less.
     pub fn release(&self) {
-        todo!()
+        self.count(false);
     }
+
+    #[inline]
+    fn count(&self, more: bool) {
+        let active = self.active.get();
+        // What ends after the loop was freed gives back what is no longer counted.
+        self.active.set(if more {
+            active + 1
+        } else {
+            active.saturating_sub(1)
+        });
+    }
+
     /// The cached time of this round.
     pub fn now(&self) -> Nanos {
-        todo!()
+        if !self.time_known.get() {
+            self.time.set(clock::now());
+            self.time_known.set(self.is_running());
+        }
+        self.time.get()
     }
+
+    /// Somebody read the clock: it serves as this round's time, where nobody asked before.
+    fn note_time(&self, now: Nanos) {
+        if !self.time_known.get() && self.is_running() {
+            self.time.set(now);
+            self.time_known.set(true);
+        }
+    }
+
+    /// Whether a run is on the stack.
+    #[inline]
+    fn is_running(&self) -> bool {
+        self.remote.depth.load(Ordering::Relaxed) > 0
+    }
+
+    /// The first thread that runs it owns it.
+    fn claim_thread(&self) {
+        if self.remote.owner.load(Ordering::Relaxed) == 0 {
+            // SAFETY: gettid takes nothing and cannot fail.
+            let tid = unsafe { libc::gettid() };
+            self.remote.owner.store(tid, Ordering::Relaxed);
+        }
+    }
+
     /// In a debug build: logs an error that names `function` when this is not the loop's thread.
     #[inline]
-    pub fn check_thread(&self, _function: &str) {}
+    pub fn check_thread(&self, _function: &str) {
+        #[cfg(debug_assertions)]
+        {
+            let owner = self.remote.owner.load(Ordering::Relaxed);
+            // SAFETY: gettid takes nothing and cannot fail.
+            let here = unsafe { libc::gettid() };
+            if owner != 0 && owner != here && self.check_process().is_ok() {
+                crate::log!(
+                    Error,
+                    "{_function} called on the wrong thread: this loop belongs to thread {owner}, not {here}"
+                );
+            }
+        }
+    }
+
     /// EPERM in a process that was forked since the loop was made.
+    #[inline]
     pub fn check_process(&self) -> Result<(), Errno> {
-        todo!()
+        if self.generation == fork::generation() {
+            Ok(())
+        } else {
+            Err(Errno(libc::EPERM))
+        }
     }
+
     /// Whether `free` was called. Objects of a freed loop are dead; this is for code that runs on its way out.
+    #[inline]
     pub fn is_freed(&self) -> bool {
-        todo!()
+        self.freed.get()
     }
-    /// Runs until nothing is active or `break_all` was called.
-    pub fn run(self: &Rc<Loop>) {
-        todo!()
-    }
-    /// One round, waiting at most so long (-1: no limit).
-    pub fn run_once(self: &Rc<Loop>, _timeout_ms: i32) -> Result<usize, Errno> {
-        todo!()
-    }
-    /// Releases everything attached.
+
+    /// Releases everything attached. Runs of it on the stack return after the current callback.
     pub fn free(self: &Rc<Loop>) {
-        todo!()
+        let Some(_own) = registry::remove(self) else {
+            return;
+        };
+        self.freed.set(true);
+        self.remote.interrupt();
+        self.waits.set(self.waits.get().wrapping_add(1));
+        // While the descriptors are still open, which a host's loop may have to forget.
+        let attachment = self.attachment.take();
+        if let Some(detach) = attachment.and_then(|a| a.detach) {
+            detach.on_loop_freed();
+        }
+        while let Some((_, object)) = self.pop_attached() {
+            object.on_loop_freed();
+        }
+        self.release_watching();
+        // Taken first and dropped then, with nothing borrowed: what goes may reach for other parts of the loop.
+        let deferred = self.deferred.borrow_mut().take_all();
+        drop(deferred);
+        let again = self.again.borrow_mut().take_all();
+        drop(again);
+        let messages = self.remote.close();
+        drop(messages);
+        self.completions.clear();
+        self.active.set(0);
+        self.close_kernel();
     }
-}
 
-impl Watcher {
-    /// New interest; restarts a stopped watcher. No system call before the loop next waits.
-    pub fn set_interest(&self, _interest: Interest) {
-        todo!()
+    fn pop_attached(&self) -> Option<(usize, Rc<dyn Attached>)> {
+        self.attached.borrow_mut().pop_first()
     }
-    /// What is asked for now.
-    pub fn interest(&self) -> Interest {
-        todo!()
-    }
-    /// Dispatches `ready` in the next round, which does not wait, whatever the kernel says (bytes are buffered above the
-    /// kernel). Once for each call; forgotten when the watcher is stopped or closed.
-    pub fn again(self: &Rc<Self>, _ready: Interest) {
-        todo!()
-    }
-    /// Ends it and takes the descriptor out of the kernel's set at once, where this was its last watcher: it may be
-    /// closed right after. Idempotent.
-    pub fn close(&self) {
-        todo!()
-    }
-    /// Whether it keeps `run` running while it is started.
-    pub fn set_ref(&self, _keeps_running: bool) {
-        todo!()
-    }
-}
 
-impl Timer {
-    /// Arms it, or moves it: fires once `deadline` (on the monotonic clock) has passed. `None` disarms.
-    pub fn set_deadline(&self, _deadline: Option<Nanos>) {
-        todo!()
+    /// Ends all watchers and timers.
+    fn release_watching(&self) {
+        let signals: Vec<_> = self
+            .signals
+            .borrow()
+            .iter()
+            .map(|(w, _)| w.clone())
+            .collect();
+        for watcher in signals {
+            watcher.close();
+        }
+        let watched = self.table.borrow_mut().take_all();
+        for (watcher, _) in &watched {
+            watcher.orphan();
+        }
+        let timers = self.timers.borrow_mut().take_all();
+        for (timer, _) in timers.iter().flatten() {
+            timer.orphan();
+        }
+        drop(watched);
+        drop(timers);
     }
-    /// Whether it is armed.
-    pub fn is_armed(&self) -> bool {
-        todo!()
-    }
-    /// Disarms and ends it. Idempotent.
-    pub fn close(&self) {
-        todo!()
-    }
-    /// Whether it keeps `run` running while it is armed.
-    pub fn set_ref(&self, _keeps_running: bool) {
-        todo!()
-    }
-}
 
-impl Completion {
-    /// The closure will never run.
-    pub fn cancel(&self) {
-        todo!()
-    }
-}
-
-impl<T: Send + 'static> Completer<T> {
-    /// Delivers the value: the closure runs on the loop, unless it was cancelled or the loop is gone.
-    pub fn complete(self, _value: T) {
-        todo!()
+    fn close_kernel(&self) {
+        let backend = self.kernel.borrow_mut().backend.take();
+        if let Some(backend) = backend {
+            match self.check_process() {
+                Ok(()) => drop(backend),
+                Err(_) => backend.abandon(),
+            }
+        }
+        let embed = self.embed.take();
+        drop(embed);
     }
 }

@@ -1,0 +1,125 @@
+/* programs.c - see programs.h. */
+#include "programs.h"
+
+#include "../harness.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The first of these that can be executed. */
+static const char *find_program(const char *package, const char *const *paths) {
+    for (; *paths; paths++)
+        if (access(*paths, X_OK) == 0) return *paths;
+    SKIP("needs the Debian package %s", package);
+}
+
+/* A port that was free a moment ago, below the range from which the kernel serves others. */
+static int free_port(void) {
+    for (int tries = 0; tries < 200; tries++) {
+        int port = 20000 + (int)((unsigned)getpid() * 37u + (unsigned)tries * 101u) % 12000, on = 1;
+        struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(fd >= 0);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        int result = bind(fd, (struct sockaddr *)&where, sizeof where);
+        close(fd);
+        if (result == 0) return port;
+    }
+    FAIL("no port is free");
+}
+
+static void end_program(void *pid) {
+    kill((pid_t)(intptr_t)pid, SIGTERM);
+    waitpid((pid_t)(intptr_t)pid, NULL, 0);
+}
+
+static const char *start(const char *program, char *const *arguments, int port, const char *log) {
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        int input = open("/dev/null", O_RDONLY), output = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        dup2(input, 0);
+        dup2(output, 1);
+        dup2(output, 2);
+        execv(program, arguments);
+        _exit(127);
+    }
+    at_end(end_program, (void *)(intptr_t)pid);
+    struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (double end = now() + slow(10); now() < end;) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(fd >= 0);
+        int result = connect(fd, (struct sockaddr *)&where, sizeof where);
+        close(fd);
+        if (result == 0) {
+            char *text = alloc(8);
+            snprintf(text, 8, "%d", port);
+            return text;
+        }
+        int status;
+        if (waitpid(pid, &status, WNOHANG) == pid) break;
+        poll(NULL, 0, 10); /* nothing tells us of a listener but the next connect */
+    }
+    char text[1500] = "";
+    FILE *file = fopen(log, "r");
+    if (file) {
+        text[fread(text, 1, sizeof text - 1, file)] = 0;
+        fclose(file);
+    }
+    for (char *end = text; *end; end++)
+        if (*end == '\n') *end = ' ';
+    FAIL("%s does not listen: %s", program, text);
+}
+
+const char *start_nginx(const char *root, const char *cert_file, const char *key_file, const char *versions) {
+    static const char *const paths[] = {"/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx", NULL};
+    const char *program = find_program("nginx-light", paths), *dir = temp_dir();
+    int port = free_port();
+    char config[400], log[400], tls[1200] = "";
+    snprintf(config, sizeof config, "%s/nginx-%d.conf", dir, port);
+    snprintf(log, sizeof log, "%s/nginx-%d.log", dir, port);
+    if (cert_file)
+        snprintf(tls, sizeof tls, "ssl_certificate %s; ssl_certificate_key %s; ssl_protocols %s;", cert(cert_file), cert(key_file),
+                 versions);
+    FILE *file = fopen(config, "w");
+    CHECK(file != NULL);
+    fprintf(file,
+            "daemon off; master_process off; user %s; pid %s/nginx-%d.pid; error_log stderr;\n"
+            "events { worker_connections 256; }\n"
+            "http {\n"
+            "  access_log off; client_body_temp_path %s/body; proxy_temp_path %s/proxy; fastcgi_temp_path %s/fastcgi;\n"
+            "  uwsgi_temp_path %s/uwsgi; scgi_temp_path %s/scgi; default_type application/octet-stream;\n"
+            "  server { listen 127.0.0.1:%d%s; server_name localhost; root %s; %s }\n"
+            "}\n",
+            getuid() == 0 ? "root" : "nobody", dir, port, dir, dir, dir, dir, dir, port, cert_file ? " ssl" : "", root, tls);
+    CHECK_INT(fclose(file), 0);
+    char *arguments[] = {(char *)(uintptr_t)program, "-e", "stderr", "-p", (char *)(uintptr_t)dir, "-c", config, NULL};
+    return start(program, arguments, port, log);
+}
+
+const char *start_s_server(const char *cert_file, const char *key_file, ...) {
+    static const char *const paths[] = {"/usr/bin/openssl", "/usr/local/bin/openssl", "/opt/homebrew/bin/openssl", NULL};
+    const char *program = find_program("openssl", paths), *chain = cert(cert_file), *key = cert(key_file);
+    int port = free_port();
+    char where[32], log[400];
+    snprintf(where, sizeof where, "127.0.0.1:%d", port);
+    snprintf(log, sizeof log, "%s/s_server-%d.log", temp_dir(), port);
+    const char *arguments[40] = {program, "s_server", "-accept", where, "-cert", chain, "-cert_chain", chain, "-key", key};
+    int n = 10;
+    va_list more;
+    va_start(more, key_file);
+    for (const char *argument; (argument = va_arg(more, const char *)) != NULL && n < 39;) arguments[n++] = argument;
+    va_end(more);
+    return start(program, (char *const *)(uintptr_t)arguments, port, log);
+}

@@ -1,0 +1,15 @@
+/*
+ * programs.h - servers that no one here wrote, started by a test on a free port of 127.0.0.1, ready when the function
+ * returns (found out by connecting), ended with the test. A missing program skips the test and names its Debian package.
+ */
+#ifndef NETCONN_TESTS_PROGRAMS_H
+#define NETCONN_TESTS_PROGRAMS_H
+
+/* nginx with the files of `root` (a directory); returns its port. With a certificate (files of the test certificates) it
+ * speaks TLS, of the versions that nginx calls e.g. "TLSv1.2" or "TLSv1.2 TLSv1.3". */
+const char *start_nginx(const char *root, const char *cert_file, const char *key_file, const char *versions);
+
+/* `openssl s_server` with further arguments, ended by NULL, e.g. "-tls1_2", "-www"; returns its port. */
+const char *start_s_server(const char *cert_file, const char *key_file, ...);
+
+#endif

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Compiles each public header as C and C++ programs would include it: alone, twice, in any order, under each standard,
+# with OpenSSL's headers before and after. Every warning is an error.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+: "${CC:=cc}" "${CXX:=c++}"
+passed=0 failed=0
+
+# Words of a compiler and its flags; then the text to compile, on standard input.
+compile() {
+    compiled=$("$@" -Wall -Wextra -Wpedantic -pedantic-errors -Werror -Iinclude -fsyntax-only - 2>&1) && return
+    echo "FAIL $*"
+    echo "$compiled"
+    return 1
+}
+
+# $1: the text.
+everywhere() {
+    for std in c99 c11 c17; do
+        printf '%b' "$1" | compile "$CC" -xc -std=$std -Wc++-compat -Wstrict-prototypes || return 1
+    done
+    for std in c++11 c++17; do
+        printf '%b' "$1" | compile "$CXX" -xc++ -std=$std || return 1
+    done
+    # Another compiler warns of other things.
+    if command -v clang >/dev/null; then
+        printf '%b' "$1" | compile clang -xc -std=c99 || return 1
+    fi
+}
+
+# $1: what is tried, $2: the text.
+try() {
+    if everywhere "$2"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL $1"; fi
+}
+
+forwards= backwards=
+for header in include/*.h; do
+    include="#include \"$(basename "$header")\"\n"
+    forwards="$forwards$include" backwards="$include$backwards"
+    try "$header" "${include}int main(void) { return 0; }\n"
+    try "$header, twice" "$include${include}int main(void) { return 0; }\n"
+done
+try "all headers" "${forwards}int main(void) { return 0; }\n"
+try "all headers, backwards" "${backwards}int main(void) { return 0; }\n"
+if printf '#include <openssl/ssl.h>\n' | "$CC" -E - >/dev/null 2>&1; then
+    use="int main(void) { SSL *ssl = 0; return ssl != 0; }\n"
+    try "all headers, OpenSSL's before" "#include <openssl/ssl.h>\n$forwards$use"
+    try "all headers, OpenSSL's after" "$forwards#include <openssl/ssl.h>\n$use"
+fi
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,145 @@
+//! A loop inside another one: one descriptor that is readable whenever a round has work.
+//!
+//! It is an epoll set of its own around the poller and a timer descriptor. The poller's set may be replaced behind it
+//! without the host's loop noticing.
+
+use super::backend::Backend;
+use super::Loop;
+use crate::clock::{Nanos, SECOND};
+use crate::errno::Errno;
+use std::cell::Cell;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+/// What a host watches.
+pub(super) struct Embed {
+    outer: OwnedFd,
+    timer: OwnedFd,
+    /// What the timer descriptor is set to: 0 is off.
+    shown: Cell<Nanos>,
+}
+
+fn owned(fd: RawFd) -> Result<OwnedFd, Errno> {
+    if fd < 0 {
+        return Err(Errno::last());
+    }
+    // SAFETY: the callers pass what a system call just opened for them.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+impl Embed {
+    fn new(backend: &dyn Backend) -> Result<Embed, Errno> {
+        // SAFETY: takes a flag, gives a new descriptor or -1.
+        let outer = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+        // SAFETY: takes two numbers, gives a new descriptor or -1.
+        let timer = owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
+        let embed = Embed {
+            outer,
+            timer,
+            shown: Cell::new(0),
+        };
+        embed.add(embed.timer.as_raw_fd())?;
+        embed.add(backend.raw_fd())?;
+        Ok(embed)
+    }
+
+    fn add(&self, fd: RawFd) -> Result<(), Errno> {
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN as u32,
+            u64: 0,
+        };
+        let outer = self.outer.as_raw_fd();
+        // SAFETY: `event` is a valid epoll_event for the length of the call.
+        match unsafe { libc::epoll_ctl(outer, libc::EPOLL_CTL_ADD, fd, &mut event) } {
+            0 => Ok(()),
+            _ => Err(Errno::last()),
+        }
+    }
+
+    /// The poller was replaced; the old one's set left with its descriptor.
+    pub(super) fn poller_replaced(&self, backend: &dyn Backend) -> Result<(), Errno> {
+        self.add(backend.raw_fd())
+    }
+
+    /// Makes the timer descriptor readable once `deadline` has passed: 0 for never.
+    fn show(&self, deadline: Nanos) {
+        if self.shown.replace(deadline) == deadline {
+            return;
+        }
+        let value = libc::itimerspec {
+            it_interval: libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: libc::timespec {
+                tv_sec: (deadline / SECOND) as libc::time_t,
+                tv_nsec: (deadline % SECOND) as libc::c_long,
+            },
+        };
+        let timer = self.timer.as_raw_fd();
+        // SAFETY: `value` is a valid itimerspec; the old value is not asked for.
+        unsafe {
+            libc::timerfd_settime(timer, libc::TFD_TIMER_ABSTIME, &value, std::ptr::null_mut());
+        }
+    }
+}
+
+impl Loop {
+    /// A descriptor that is readable whenever a round has work, for another loop to watch: it then calls
+    /// `run_once(0)`. The same one at each call; the loop's.
+    pub fn embed_fd(self: &Rc<Loop>) -> Result<RawFd, Errno> {
+        self.check_process()?;
+        if let Some(embed) = &*self.embed.borrow() {
+            return Ok(embed.outer.as_raw_fd());
+        }
+        let embed = match &self.kernel.borrow().backend {
+            Some(backend) => Embed::new(&**backend)?,
+            None => return Err(Errno(libc::EINVAL)),
+        };
+        let fd = embed.outer.as_raw_fd();
+        *self.embed.borrow_mut() = Some(embed);
+        self.remote.set_embedded();
+        self.flush();
+        self.show_work();
+        Ok(fd)
+    }
+
+    /// Interest changes reach the kernel at once while a host watches.
+    #[inline]
+    pub(super) fn flush_if_embedded(&self) {
+        if self.remote.embedded() {
+            self.flush();
+            self.show_work();
+        }
+    }
+
+    /// Something was added that the next round does without waiting.
+    #[inline]
+    pub(super) fn work_added(&self) {
+        if self.remote.embedded() {
+            self.show_work();
+        }
+    }
+
+    /// The earliest deadline may be another one.
+    #[inline]
+    pub(super) fn timers_changed(&self) {
+        if self.remote.embedded() {
+            self.show_work();
+        }
+    }
+
+    /// Tells the host what waits. Inside a run that is left to its end.
+    pub(super) fn show_work(&self) {
+        if self.is_running() || self.check_process().is_err() {
+            return;
+        }
+        if let Some(embed) = &*self.embed.borrow() {
+            embed.show(self.next_deadline().unwrap_or(0));
+            if self.has_work() {
+                self.remote.wakeup();
+            }
+        }
+    }
+}

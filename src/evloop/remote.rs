@@ -1,0 +1,207 @@
+//! The half of a loop that any thread may touch: posted work, wake-up, break, signal flags.
+//!
+//! It outlives the loop for as long as somebody holds it; what reaches it after the loop's end is dropped.
+
+use super::fork;
+use super::queue::Queue;
+use super::wake::Wake;
+use crate::errno::Errno;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+/// Something for the loop to do.
+pub(super) enum Message {
+    Run(Box<dyn FnOnce() + Send>),
+    /// A value for the completion of this number.
+    Deliver(u64, Box<dyn Any + Send>),
+    /// The completion of this number will get no value.
+    Abandon(u64),
+}
+
+struct Inbox {
+    messages: Queue<Message>,
+    closed: bool,
+}
+
+/// The shared half of a loop.
+pub struct Remote {
+    inbox: Mutex<Inbox>,
+    /// Whether the inbox holds anything; written under its lock.
+    waiting: AtomicBool,
+    /// Raised by each break: a run that began under another number ends.
+    breaks: AtomicU32,
+    /// How many runs of the loop are on the stack.
+    pub(super) depth: AtomicU32,
+    /// The thread that is running it ([`this_thread`]), 0 for none.
+    running_on: AtomicUsize,
+    /// The first thread that ran it (its kernel id), 0 before.
+    pub(super) owner: AtomicI32,
+    /// Whether a host watches the loop's descriptor: then even the loop's own thread has to ring.
+    embedded: AtomicBool,
+    /// One bit for each signal that arrived, number 1 lowest.
+    pub(super) signals: AtomicU64,
+    pub(super) wake: Wake,
+    /// The process that the wake-up descriptor belongs to.
+    generation: u32,
+}
+
+/// A number that tells living threads apart, never 0, for the price of a thread-local's address.
+fn this_thread() -> usize {
+    thread_local! {
+        static MARK: u8 = const { 0 };
+    }
+    MARK.try_with(|mark| std::ptr::from_ref(mark) as usize)
+        .unwrap_or(0)
+}
+
+impl Remote {
+    pub(super) fn new() -> Result<Remote, Errno> {
+        Ok(Remote {
+            inbox: Mutex::new(Inbox {
+                messages: Queue::new(),
+                closed: false,
+            }),
+            waiting: AtomicBool::new(false),
+            breaks: AtomicU32::new(0),
+            depth: AtomicU32::new(0),
+            running_on: AtomicUsize::new(0),
+            owner: AtomicI32::new(0),
+            embedded: AtomicBool::new(false),
+            signals: AtomicU64::new(0),
+            wake: Wake::new()?,
+            generation: fork::generation(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn same_process(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
+    /// Runs `work` once on the loop; work posted by one thread runs in order. EPERM in a forked child, ENOMEM,
+    /// ECANCELED when the loop is gone.
+    pub fn post(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Errno> {
+        self.send(Message::Run(Box::new(work)))
+    }
+
+    pub(super) fn send(&self, message: Message) -> Result<(), Errno> {
+        if !self.same_process() {
+            return Err(Errno(libc::EPERM));
+        }
+        let first = {
+            let mut inbox = self.lock();
+            if inbox.closed {
+                // The message is dropped by the caller's return, outside the lock.
+                return Err(Errno(libc::ECANCELED));
+            }
+            if inbox.messages.try_reserve().is_err() {
+                return Err(Errno(libc::ENOMEM));
+            }
+            inbox.messages.push(message);
+            !self.waiting.swap(true, Ordering::SeqCst)
+        };
+        // Later messages find the loop awake already, or about to be; so does a message from inside a callback.
+        if first && (self.embedded() || !self.runs_here()) {
+            self.ring();
+        }
+        Ok(())
+    }
+
+    /// Whether the calling thread is inside a run of the loop.
+    fn runs_here(&self) -> bool {
+        let running_on = self.running_on.load(Ordering::Relaxed);
+        running_on != 0 && running_on == this_thread()
+    }
+
+    pub(super) fn entered(&self) {
+        self.running_on.store(this_thread(), Ordering::Relaxed);
+        self.depth.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn left(&self) {
+        if self.depth.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.running_on.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn embedded(&self) -> bool {
+        self.embedded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_embedded(&self) {
+        self.embedded.store(true, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn has_messages(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// See [`Queue::mark`].
+    pub(super) fn mark(&self) -> u64 {
+        self.lock().messages.mark()
+    }
+
+    pub(super) fn take_before(&self, mark: u64) -> Option<Message> {
+        let mut inbox = self.lock();
+        let message = inbox.messages.take_before(mark);
+        if inbox.messages.is_empty() {
+            self.waiting.store(false, Ordering::SeqCst);
+        }
+        message
+    }
+
+    /// The loop is gone: nothing more is taken. Gives back what was never run.
+    pub(super) fn close(&self) -> VecDeque<Message> {
+        let mut inbox = match self.inbox.try_lock() {
+            Ok(inbox) => inbox,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // A thread of the parent held it when this process was forked: nobody will ever open it.
+            Err(TryLockError::WouldBlock) if !self.same_process() => return VecDeque::new(),
+            Err(TryLockError::WouldBlock) => self.lock(),
+        };
+        inbox.closed = true;
+        self.waiting.store(false, Ordering::SeqCst);
+        inbox.messages.take_all()
+    }
+
+    /// The current wait returns, or else the next one. Async-signal-safe, except that it may change `errno`.
+    pub fn wakeup(&self) {
+        if self.same_process() {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        self.wake.ring();
+    }
+
+    /// Every run of the loop returns after its current callback. No effect while none runs.
+    pub fn break_all(&self) {
+        self.interrupt();
+        // A run that begins after this either is seen here or sees the new number.
+        if self.depth.load(Ordering::SeqCst) > 0 && self.same_process() && !self.runs_here() {
+            self.ring();
+        }
+    }
+
+    /// Ends the runs without a wake-up.
+    pub(super) fn interrupt(&self) {
+        self.breaks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn breaks_now(&self) -> u32 {
+        self.breaks.load(Ordering::SeqCst)
+    }
+
+    /// Whether a break came since `breaks` was read.
+    #[inline]
+    pub(super) fn broken_since(&self, breaks: u32) -> bool {
+        self.breaks.load(Ordering::Relaxed) != breaks
+    }
+}

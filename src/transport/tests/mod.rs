@@ -1,0 +1,4 @@
+//! Real sockets, both ends in the test's own hands.
+
+mod plain;
+mod support;
