@@ -7,7 +7,7 @@ use crate::clock::Nanos;
 
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timer {
+pub(super) enum Timer {
     /// The limit of the running phase: the lookup, all attempts together, or the handshake. Phases follow each other, so
     /// one slot serves them all.
     Phase = 0,
@@ -19,38 +19,38 @@ pub enum Timer {
 
 /// The table.
 #[derive(Clone, Debug, Default)]
-pub struct Timers {
+pub(super) struct Timers {
     at: [Option<Nanos>; 3],
 }
 
 impl Timers {
     /// Sets a timer to a point on the clock, or takes it off.
-    pub fn set(&mut self, timer: Timer, at: Option<Nanos>) {
+    pub(super) fn set(&mut self, timer: Timer, at: Option<Nanos>) {
         self.at[timer as usize] = at;
     }
 
     /// Sets a timer to `length` from now; `None` takes it off. A point that the clock never reaches is no timer either.
-    pub fn set_after(&mut self, timer: Timer, now: Nanos, length: Option<Nanos>) {
+    pub(super) fn set_after(&mut self, timer: Timer, now: Nanos, length: Option<Nanos>) {
         self.set(timer, length.and_then(|length| now.checked_add(length)));
     }
 
     /// Takes all timers off.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Timers::default();
     }
 
     /// Whether a timer is set.
-    pub fn is_armed(&self, timer: Timer) -> bool {
+    pub(super) fn is_armed(&self, timer: Timer) -> bool {
         self.at[timer as usize].is_some()
     }
 
     /// Whether a timer is set and its time has come.
-    pub fn is_due(&self, timer: Timer, now: Nanos) -> bool {
+    pub(super) fn is_due(&self, timer: Timer, now: Nanos) -> bool {
         self.at[timer as usize].is_some_and(|at| at <= now)
     }
 
     /// The earliest.
-    pub fn next(&self) -> Option<Nanos> {
+    pub(super) fn next(&self) -> Option<Nanos> {
         self.at.iter().flatten().min().copied()
     }
 }
