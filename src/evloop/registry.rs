@@ -125,7 +125,7 @@ pub fn at_destroy(hook: fn()) {
     if !registry
         .hooks
         .iter()
-        .any(|h| std::ptr::fn_addr_eq(*h, hook))
+        .any(|h| *h as *const () == hook as *const ())
     {
         registry.hooks.push(hook);
     }
