@@ -159,11 +159,10 @@ static void *wake_from_elsewhere(void *arg) {
     evloop_wakeup(arg);
     return NULL;
 }
+static pthread_t breaker;
 static void start_breaker(void *arg) {
     struct work *work = arg;
-    pthread_t thread;
-    CHECK_INT(pthread_create(&thread, NULL, break_from_elsewhere, work->loop), 0);
-    CHECK_INT(pthread_detach(thread), 0);
+    CHECK_INT(pthread_create(&breaker, NULL, break_from_elsewhere, work->loop), 0);
 }
 
 TEST(a_break_from_another_thread_ends_the_wait) {
@@ -171,6 +170,7 @@ TEST(a_break_from_another_thread_ends_the_wait) {
     evloop_timer_start(work.loop, 3600, 0, never, NULL);
     evloop_post(work.loop, start_breaker, &work);
     evloop_run(work.loop);
+    CHECK_INT(pthread_join(breaker, NULL), 0);
     evloop_free(work.loop);
 }
 
