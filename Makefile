@@ -51,9 +51,10 @@ $(1)/openssl: FORCE
 	@mkdir -p $(1)
 	@[ "$$$$(cat $$@ 2>/dev/null)" = '$(openssl)' ] || echo '$(openssl)' >$$@
 
-# The bitcode that LTO leaves behind would make nm and ar fail where they have LLVM's plug-in.
-$(1)/netconn.o: $(CARGO_TARGET_DIR)/$(2)/libnetconn.a $(1)/openssl symbols/public.txt
-	$$(CC) -r -nostdlib -Wl,--gc-sections $$$$(sed 's/^/-Wl,-u,/' symbols/public.txt) $$< -o $$@.all
+# -d gives OpenSSL's common symbols a place, so that they can be hidden like all others. The bitcode that LTO leaves
+# behind would make nm and ar fail where they have LLVM's plug-in.
+$(1)/netconn.o: $(CARGO_TARGET_DIR)/$(2)/libnetconn.a $(1)/openssl symbols/public.txt Makefile
+	$$(CC) -r -nostdlib -Wl,-d -Wl,--gc-sections $$$$(sed 's/^/-Wl,-u,/' symbols/public.txt) $$< -o $$@.all
 	$$(OBJCOPY) -R .llvmbc -R .llvmcmd --keep-global-symbols=symbols/public.txt $$@.all $$@
 	@rm -f $$@.all
 
@@ -62,7 +63,7 @@ $(1)/libnetconn.a: $(1)/netconn.o
 	$$(AR) rcs $$@ $$<
 
 # Never unloaded: resolver threads may still be in it.
-$(1)/libnetconn.so.$(version): $(1)/libnetconn.a symbols/netconn.map
+$(1)/libnetconn.so.$(version): $(1)/libnetconn.a symbols/netconn.map Makefile
 	$$(CC) -shared $$(LDFLAGS) -Wl,-soname,$(soname) -Wl,--version-script=symbols/netconn.map \
 	    -Wl,-z,nodelete,-z,defs,-z,relro,-z,now,-z,noexecstack \
 	    -Wl,--whole-archive $$< -Wl,--no-whole-archive $(openssl_libs) $(rust_libs) -o $$@
@@ -79,7 +80,13 @@ debug: $(build)/debug/libnetconn.a $(build)/debug/libnetconn.so
 
 # ---- What is made and committed -------------------------------------------------------------------------------------
 
-xtask := $(CARGO) run -q $(CARGOFLAGS) -p xtask $(features) --
+xtask := $(CARGO) run -q $(CARGOFLAGS) -p xtask --
+ifeq ($(openssl),vendored)
+# The workshop's own OpenSSL is the one that was built for the library: no second build for a few certificates.
+built_openssl = $$(ls -dt $(CARGO_TARGET_DIR)/release/build/openssl-sys-*/out/openssl-build/install | head -n 1)
+xtask := OPENSSL_STATIC=1 OPENSSL_DIR="$(built_openssl)" $(xtask)
+headers certs: $(build)/libnetconn.a
+endif
 
 headers:
 	$(xtask) headers

@@ -53,12 +53,11 @@ const char *netconn_poller(void);
  * line break, valid during the call. NULL restores the default: stderr, at the level that `NETCONN_LOG` names in the
  * environment (error, warn, info, debug), and nothing where it is unset.
  *
- * `cb` gets every level, whatever `NETCONN_LOG` says. It may be called on any thread, on several at once, and inside any
- * call; of this library it may call `evloop_post` only. A line that another thread has begun may still reach the old
- * callback after this returned.
+ * `cb` gets every level, whatever `NETCONN_LOG` says. It may be called on any thread, on several at once, and inside
+ * any call; of this library it may call `evloop_post` only. A line that another thread has begun may still reach the
+ * old callback after this returned.
  */
-void netconn_set_log(void (*cb)(int level, const char *message, void *arg),
-                     void *arg);
+void netconn_set_log(void (*cb)(int level, const char *message, void *arg), void *arg);
 
 /**
  * The text of an error as this library reports it: an errno, or a resolver status (`EAI_*`, negative). Never NULL. The
