@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 OBJCOPY ?= objcopy
+READELF ?= readelf
 PKG_CONFIG ?= pkg-config
 CARGOFLAGS ?= --locked
 BUILD ?= build
@@ -51,11 +52,13 @@ $(1)/openssl: FORCE
 	@mkdir -p $(1)
 	@[ "$$$$(cat $$@ 2>/dev/null)" = '$(openssl)' ] || echo '$(openssl)' >$$@
 
-# -d gives OpenSSL's common symbols a place, so that they can be hidden like all others. The bitcode that LTO leaves
-# behind would make nm and ar fail where they have LLVM's plug-in.
+# -d gives OpenSSL's common symbols a place, so that they can be hidden like all others. A weak symbol whose only user
+# was dropped stays behind as a local one, and would become a global one without a definition. The bitcode that LTO
+# leaves behind would make nm and ar fail where they have LLVM's plug-in.
 $(1)/netconn.o: $(CARGO_TARGET_DIR)/$(2)/libnetconn.a $(1)/openssl symbols/public.txt Makefile
 	$$(CC) -r -nostdlib -Wl,-d -Wl,--gc-sections $$$$(sed 's/^/-Wl,-u,/' symbols/public.txt) $$< -o $$@.all
-	$$(OBJCOPY) -R .llvmbc -R .llvmcmd --keep-global-symbols=symbols/public.txt $$@.all $$@
+	$$(OBJCOPY) -R .llvmbc -R .llvmcmd --keep-global-symbols=symbols/public.txt $$$$($$(READELF) -sW $$@.all | \
+	    awk '$$$$5 == "LOCAL" && $$$$7 == "UND" && $$$$8 != "" { print "-N " $$$$8 }') $$@.all $$@
 	@rm -f $$@.all
 
 $(1)/libnetconn.a: $(1)/netconn.o

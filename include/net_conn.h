@@ -62,44 +62,6 @@ enum conn_state {
     CONN_ERROR,
 };
 
-/** Called from the loop. It may do anything: close this connection or another, open one, free the loop. */
-typedef void (*conn_event_cb)(struct net_conn *c, void *arg);
-
-/**
- * A connection. The members are true at all times and for reading only. Only this library allocates one: what follows
- * the members is private.
- */
-struct net_conn {
-    /** See enum conn_state. */
-    enum conn_state state;
-    /** As given; valid until conn_close. */
-    char *host;
-    /** As given; valid until conn_close. */
-    char *port;
-    /** Whether TLS was asked for. */
-    bool use_tls;
-    /** The socket; -1 when there is none. While attempts race, the newest one's. */
-    int fd;
-    /** The TLS session; NULL when there is none. SSL_get_fd gives the socket. */
-    SSL *ssl;
-    /** NULL while the socket is not watched. */
-    struct evloop_io *io_watcher;
-    /** Not NULL exactly while it is armed, in CONN_CONNECTING and CONN_TLS_HANDSHAKE. */
-    struct evloop_timer *connect_timer;
-    /** As given. */
-    conn_event_cb on_ready;
-    /** As given. */
-    conn_event_cb on_error;
-    /** The argument of both. */
-    void *cb_arg;
-    /** As set last. */
-    conn_event_cb readable_cb;
-    /** As set last. */
-    conn_event_cb writable_cb;
-    /** The argument that was set last, of either. */
-    void *rw_arg;
-};
-
 /**
  * Called with each new socket before it connects; another value than 0 refuses its address, the others are still
  * tried. Runs inside the call that starts the attempt; may close the connection, which is then freed after that call.
@@ -149,6 +111,44 @@ struct conn_options {
     void *socket_arg;
 };
 
+/** Called from the loop. It may do anything: close this connection or another, open one, free the loop. */
+typedef void (*conn_event_cb)(struct net_conn *c, void *arg);
+
+/**
+ * A connection. The members are true at all times and for reading only. Only this library allocates one: what follows
+ * the members is private.
+ */
+struct net_conn {
+    /** See enum conn_state. */
+    enum conn_state state;
+    /** As given; valid until conn_close. */
+    char *host;
+    /** As given; valid until conn_close. */
+    char *port;
+    /** Whether TLS was asked for. */
+    bool use_tls;
+    /** The socket; -1 when there is none. While attempts race, the newest one's. */
+    int fd;
+    /** The TLS session; NULL when there is none. SSL_get_fd gives the socket. */
+    SSL *ssl;
+    /** NULL while the socket is not watched. */
+    struct evloop_io *io_watcher;
+    /** Not NULL exactly while it is armed, in CONN_CONNECTING and CONN_TLS_HANDSHAKE. */
+    struct evloop_timer *connect_timer;
+    /** As given. */
+    conn_event_cb on_ready;
+    /** As given. */
+    conn_event_cb on_error;
+    /** The argument of both. */
+    void *cb_arg;
+    /** As set last. */
+    conn_event_cb readable_cb;
+    /** As set last. */
+    conn_event_cb writable_cb;
+    /** The argument that was set last, of either. */
+    void *rw_arg;
+};
+
 /** How long the phases took, in nanoseconds. Filled as phases end; 0 until then. */
 struct conn_timing {
     /** Looking up the name. */
@@ -167,6 +167,9 @@ struct conn_timing {
 extern "C" {
 #endif
 
+/** Sets every member to its default, and `size`. NULL is a no-op. */
+void conn_options_init(struct conn_options *options);
+
 /**
  * Starts a connection.
  *
@@ -175,15 +178,15 @@ extern "C" {
  * unless conn_close comes first; either may be NULL. Everything that is wrong with host or port is reported that way
  * too (CONN_ERR_INVALID).
  *
- * loop: NULL for the default loop. port: a number or a service name; NULL for "443" with TLS, else "80".
+ * lp: NULL for the default loop. port: a number or a service name; NULL for "443" with TLS, else "80".
  *
  * Several addresses are tried as RFC 8305 says. With TLS the certificate's chain and name are verified.
  *
  * Returns the connection, to be ended by conn_close; NULL with errno EINVAL (no host; `unix:` with TLS), ECANCELED
  * (closed by a callback that ran inside the call), ENOMEM, EPERM (a forked child uses its parent's loop).
  */
-struct net_conn *conn_new(struct ev_loop *loop, const char *host, const char *port, bool use_tls,
-                          conn_event_cb on_ready, conn_event_cb on_error, void *arg);
+struct net_conn *conn_new(struct ev_loop *lp, const char *host, const char *port, bool use_tls, conn_event_cb on_ready,
+                          conn_event_cb on_error, void *arg);
 
 /**
  * As conn_new, with options. NULL for the default options (conn_set_default_options).
@@ -191,7 +194,7 @@ struct net_conn *conn_new(struct ev_loop *loop, const char *host, const char *po
  * The options are read during the call and copied. EINVAL, besides the reasons of conn_new: a `size` of 0 or larger
  * than this library knows, a time that is NaN, server_side, a server's TLS context.
  */
-struct net_conn *conn_new_with(struct ev_loop *loop, const char *host, const char *port,
+struct net_conn *conn_new_with(struct ev_loop *lp, const char *host, const char *port,
                                const struct conn_options *options, conn_event_cb on_ready, conn_event_cb on_error,
                                void *arg);
 
@@ -205,7 +208,7 @@ struct net_conn *conn_new_with(struct ev_loop *loop, const char *host, const cha
  * Returns the connection, which owns fd from now on; NULL with errno EBADF, ENOTSOCK, ENOTCONN, EINVAL, ENOMEM: fd
  * stays the caller's.
  */
-struct net_conn *conn_from_fd(struct ev_loop *loop, int fd, const struct conn_options *options, conn_event_cb on_ready,
+struct net_conn *conn_from_fd(struct ev_loop *lp, int fd, const struct conn_options *options, conn_event_cb on_ready,
                               conn_event_cb on_error, void *arg);
 
 /**
@@ -361,19 +364,16 @@ const struct conn_timing *conn_get_timing(struct net_conn *c);
  *
  * Returns 0; -1 with errno ENOENT (there is none), EINVAL (NULL, or a size of 0 or larger than this library knows).
  */
-int conn_get_peer_certificate(struct net_conn *c, conn_certificate *certificate);
+int conn_get_peer_certificate(struct net_conn *c, struct conn_certificate *certificate);
 
 /** What the peer's OCSP staple said: NETCONN_TLS_OCSP_NONE, since staples are not asked for. */
-netconn_tls_ocsp_t conn_get_ocsp_status(struct net_conn *c);
+enum netconn_tls_ocsp conn_get_ocsp_status(struct net_conn *c);
 
 /** Keeps a pointer of the program's with the connection. */
 void conn_set_data(struct net_conn *c, void *data);
 
 /** What conn_set_data kept; NULL before, and for NULL. */
 void *conn_get_data(struct net_conn *c);
-
-/** Sets every member to its default, and `size`. NULL is a no-op. */
-void conn_options_init(struct conn_options *options);
 
 #ifdef __cplusplus
 }

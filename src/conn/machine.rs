@@ -214,8 +214,23 @@ pub struct Machine {
 impl Machine {
     /// A machine in `Init`.
     pub fn new(limits: Limits, tls: bool) -> Machine {
-        Machine { limits, tls, state: State::Init, timers: [None; 5], began: 0, phase_began: 0, timing: Timing::default(),
-            flying: Vec::new(), next: 0, count: 0, adopted: false, refused: 0, failed: 0, last_errno: 0, ends: 0 }
+        Machine {
+            limits,
+            tls,
+            state: State::Init,
+            timers: [None; 5],
+            began: 0,
+            phase_began: 0,
+            timing: Timing::default(),
+            flying: Vec::new(),
+            next: 0,
+            count: 0,
+            adopted: false,
+            refused: 0,
+            failed: 0,
+            last_errno: 0,
+            ends: 0,
+        }
     }
     fn arm(&mut self, timer: usize, length: Option<Nanos>, now: Nanos) {
         self.timers[timer] = length.map(|l| now.saturating_add(l));
@@ -224,7 +239,11 @@ impl Machine {
         match self.state {
             State::Resolving => actions.push(Action::CancelLookup),
             State::Connecting if self.adopted => actions.push(Action::DropTransport),
-            State::Connecting => for address in self.flying.drain(..) { actions.push(Action::CloseAttempt { address, timed_out }) },
+            State::Connecting => {
+                for address in self.flying.drain(..) {
+                    actions.push(Action::CloseAttempt { address, timed_out })
+                }
+            }
             State::TlsHandshake => actions.push(Action::DropTransport),
             _ => {}
         }
@@ -251,7 +270,9 @@ impl Machine {
             self.timing.attempts += 1;
             self.flying.push(address);
             actions.push(Action::StartAttempt(address));
-            if self.next < self.count { self.arm(DELAY, Some(self.limits.attempt_delay), now); }
+            if self.next < self.count {
+                self.arm(DELAY, Some(self.limits.attempt_delay), now);
+            }
         }
     }
     fn connected(&mut self, now: Nanos, actions: &mut Vec<Action>) {
@@ -263,7 +284,9 @@ impl Machine {
             self.phase_began = now;
             self.arm(TLS, self.limits.tls, now);
             actions.push(Action::StartTls);
-        } else { self.ready(now, actions) }
+        } else {
+            self.ready(now, actions)
+        }
     }
     fn ready(&mut self, now: Nanos, actions: &mut Vec<Action>) {
         self.timers = [None; 5];
@@ -278,7 +301,9 @@ impl Machine {
             (State::Closed, _) if event != Event::Close => {}
             (_, Event::Close) => {
                 match self.state {
-                    State::Ready | State::Closed | State::Error if self.ends != 255 => actions.push(Action::CloseTransport),
+                    State::Ready | State::Closed | State::Error if self.ends != 255 => {
+                        actions.push(Action::CloseTransport)
+                    }
                     _ => self.release(actions, false),
                 }
                 self.ends = 255;
@@ -290,47 +315,109 @@ impl Machine {
                 self.phase_began = now;
                 self.arm(DEADLINE, self.limits.deadline, now);
                 match start {
-                    Start::Lookup => { self.state = State::Resolving; self.arm(RESOLVE, self.limits.resolve, now); actions.push(Action::StartLookup) }
+                    Start::Lookup => {
+                        self.state = State::Resolving;
+                        self.arm(RESOLVE, self.limits.resolve, now);
+                        actions.push(Action::StartLookup)
+                    }
                     Start::Addresses(n) => self.connecting(n, now, actions),
-                    Start::Connected => { self.adopted = true; self.state = State::Connecting; if self.tls { self.connected(now, actions) } }
+                    Start::Connected => {
+                        self.adopted = true;
+                        self.state = State::Connecting;
+                        if self.tls {
+                            self.connected(now, actions)
+                        }
+                    }
                 }
             }
             (State::Init | State::Resolving, Event::Invalid(errno)) => {
-                if self.state == State::Init { self.began = now; }
+                if self.state == State::Init {
+                    self.began = now;
+                }
                 self.state = State::Init;
                 self.fail(Cause::Invalid(errno), now, actions)
             }
-            (State::Resolving, Event::Resolved(n)) => { self.timers[RESOLVE] = None; self.timing.resolve = now - self.phase_began; self.connecting(n, now, actions) }
-            (State::Resolving, Event::ResolveFailed(kind, code)) => { self.timing.resolve = now - self.phase_began; self.state = State::Init; self.fail(Cause::Resolve(kind, code), now, actions) }
-            (State::Connecting, Event::AttemptConnected(_)) if self.adopted => self.connected(now, actions),
-            (State::Connecting, Event::AttemptConnected(address)) if self.flying.contains(&address) => {
+            (State::Resolving, Event::Resolved(n)) => {
+                self.timers[RESOLVE] = None;
+                self.timing.resolve = now - self.phase_began;
+                self.connecting(n, now, actions)
+            }
+            (State::Resolving, Event::ResolveFailed(kind, code)) => {
+                self.timing.resolve = now - self.phase_began;
+                self.state = State::Init;
+                self.fail(Cause::Resolve(kind, code), now, actions)
+            }
+            (State::Connecting, Event::AttemptConnected(_)) if self.adopted => {
+                self.connected(now, actions)
+            }
+            (State::Connecting, Event::AttemptConnected(address))
+                if self.flying.contains(&address) =>
+            {
                 self.flying.retain(|a| *a != address);
-                for address in self.flying.drain(..) { actions.push(Action::CloseAttempt { address, timed_out: false }) }
+                for address in self.flying.drain(..) {
+                    actions.push(Action::CloseAttempt {
+                        address,
+                        timed_out: false,
+                    })
+                }
                 actions.push(Action::Adopt(address));
                 self.connected(now, actions)
             }
-            (State::Connecting, Event::AttemptFailed(address, error)) if self.flying.contains(&address) => {
+            (State::Connecting, Event::AttemptFailed(address, error))
+                if self.flying.contains(&address) =>
+            {
                 self.flying.retain(|a| *a != address);
                 self.failed += 1;
-                match error { AttemptError::Refused => self.refused += 1, AttemptError::Errno(e) => self.last_errno = e }
-                if self.next < self.count { self.start_next(now, actions) }
-                else if self.flying.is_empty() {
-                    let errno = if self.refused == self.failed { libc::ECANCELED } else { self.last_errno };
+                match error {
+                    AttemptError::Refused => self.refused += 1,
+                    AttemptError::Errno(e) => self.last_errno = e,
+                }
+                if self.next < self.count {
+                    self.start_next(now, actions)
+                } else if self.flying.is_empty() {
+                    let errno = if self.refused == self.failed {
+                        libc::ECANCELED
+                    } else {
+                        self.last_errno
+                    };
                     self.fail(Cause::Connect(ErrorKind::Connect, errno), now, actions)
                 }
             }
-            (State::TlsHandshake, Event::TlsDone) => { self.timing.tls = now - self.phase_began; self.ready(now, actions) }
+            (State::TlsHandshake, Event::TlsDone) => {
+                self.timing.tls = now - self.phase_began;
+                self.ready(now, actions)
+            }
             (State::TlsHandshake | State::Ready, Event::TransportFailed(kind, errno)) => {
                 self.fail(Cause::Transport(kind, errno), now, actions)
             }
-            (State::Ready, Event::ReadEnded) => { self.ends |= 1; if self.ends == 3 { self.state = State::Closed } }
-            (State::Ready, Event::WriteEnded) => { self.ends |= 2; if self.ends == 3 { self.state = State::Closed } }
+            (State::Ready, Event::ReadEnded) => {
+                self.ends |= 1;
+                if self.ends == 3 {
+                    self.state = State::Closed
+                }
+            }
+            (State::Ready, Event::WriteEnded) => {
+                self.ends |= 2;
+                if self.ends == 3 {
+                    self.state = State::Closed
+                }
+            }
             (_, Event::Timer) => {
                 let due = |t: Option<Nanos>| t.is_some_and(|t| t <= now);
-                let phase = match self.state { State::Resolving => Phase::Resolve, State::TlsHandshake => Phase::Tls, _ => Phase::Connect };
-                if due(self.timers[RESOLVE]) || due(self.timers[CONNECT]) || due(self.timers[TLS]) || due(self.timers[DEADLINE]) {
+                let phase = match self.state {
+                    State::Resolving => Phase::Resolve,
+                    State::TlsHandshake => Phase::Tls,
+                    _ => Phase::Connect,
+                };
+                if due(self.timers[RESOLVE])
+                    || due(self.timers[CONNECT])
+                    || due(self.timers[TLS])
+                    || due(self.timers[DEADLINE])
+                {
                     self.fail(Cause::Timeout(phase), now, actions)
-                } else if due(self.timers[DELAY]) { self.start_next(now, actions) }
+                } else if due(self.timers[DELAY]) {
+                    self.start_next(now, actions)
+                }
             }
             _ => {}
         }
@@ -345,7 +432,8 @@ impl Machine {
     }
     /// Whether `connect_timer` shows.
     pub fn is_connect_timer_armed(&self) -> bool {
-        matches!(self.state, State::Connecting | State::TlsHandshake) && (self.timers[1..4].iter().any(Option::is_some))
+        matches!(self.state, State::Connecting | State::TlsHandshake)
+            && (self.timers[1..4].iter().any(Option::is_some))
     }
     /// How long the phases took.
     pub fn timing(&self) -> Timing {

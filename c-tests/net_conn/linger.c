@@ -1,0 +1,144 @@
+/* The lingering close: what was accepted is delivered, what is not wanted any more is not waited for. */
+#include "../harness.h"
+#include "../support/certs.h"
+#include "../support/client.h"
+#include "../support/peers.h"
+#include "../support/transports.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void wait_then_check(struct peer_conn *pc) {
+    gate_wait(pc->arg);
+    serve_check(pc); /* which wants a clean end: close_notify under TLS */
+}
+
+static void open_gate(void *gate) { gate_open(gate); }
+
+/* Writes until nothing more is taken. */
+static uint64_t fill_up(struct client *client) {
+    unsigned char buf[30000];
+    uint64_t put = 0;
+    for (;;) {
+        fill_pattern(buf, sizeof buf, put);
+        ssize_t n = conn_try_write(client->c, buf, sizeof buf);
+        if (n < 0) break;
+        put += (uint64_t)n;
+    }
+    CHECK_INT(errno, EAGAIN);
+    return put;
+}
+
+ALL_TRANSPORTS(what_was_accepted_arrives_after_the_close) {
+    struct gate gate = GATE;
+    struct peer *peer = peer_of(version, wait_then_check, &gate);
+    struct ev_loop *loop = test_loop();
+    struct client *client = ready_client(loop, version, peer);
+    uint64_t put = fill_up(client);
+    client_close(client); /* the peer has not read a byte yet */
+    struct evloop_timer *timer = evloop_timer_start(loop, 0.05, 0, open_gate, &gate);
+    evloop_run(loop); /* it runs on until all is with the kernel */
+    evloop_timer_free(timer);
+    peer_join(peer);
+    CHECK_INT(peer_bytes(peer), put);
+}
+
+ALL_TRANSPORTS(a_small_message_then_close) {
+    for (int i = 0; i < 10; i++) {
+        struct peer *peer = peer_of(version, serve_check, NULL);
+        struct ev_loop *loop = test_loop();
+        struct client *client = ready_client(loop, version, peer);
+        unsigned char buf[1000];
+        fill_pattern(buf, sizeof buf, 0);
+        CHECK_INT(conn_try_write(client->c, buf, sizeof buf), sizeof buf);
+        client_close(client);
+        evloop_run(loop);
+        peer_join(peer);
+        CHECK_INT(peer_bytes(peer), 1000);
+    }
+}
+
+static void write_and_close(struct client *client) {
+    unsigned char buf[1000];
+    fill_pattern(buf, sizeof buf, 0);
+    CHECK_INT(conn_try_write(client->c, buf, sizeof buf), sizeof buf);
+    client_close(client);
+}
+
+ALL_TRANSPORTS(written_and_closed_in_on_ready) {
+    struct peer *peer = peer_of(version, serve_check, NULL);
+    struct ev_loop *loop = test_loop();
+    struct conn_options o = options_of(version);
+    struct client *client = client_open(loop, "127.0.0.1", peer_port(peer), &o);
+    client->then_ready = write_and_close;
+    evloop_run(loop);
+    peer_join(peer);
+    CHECK_INT(peer_bytes(peer), 1000);
+}
+
+static void chatter(struct peer_conn *pc) {
+    /* Bytes that the client never reads must not turn its close into a reset that takes its last words away. */
+    peer_write_pattern(pc, 1000);
+    serve_check(pc);
+}
+
+BOTH_VERSIONS(unread_tickets_and_bytes_do_not_spoil_the_close) {
+    struct peer *peer = peer_of(version, chatter, NULL);
+    struct ev_loop *loop = test_loop();
+    struct client *client = ready_client(loop, version, peer);
+    char byte;
+    CHECK_INT(client_read_some(client, &byte, 1), 1);
+    unsigned char buf[1000];
+    fill_pattern(buf, sizeof buf, 0);
+    CHECK_INT(conn_try_write(client->c, buf, sizeof buf), sizeof buf);
+    client_close(client);
+    evloop_run(loop);
+    peer_join(peer);
+    CHECK_INT(peer_bytes(peer), 1000);
+}
+
+ALL_TRANSPORTS(a_peer_that_never_reads_is_given_up) {
+    TEST_LIMIT(60);
+    struct peer *peer = peer_of(version, serve_stall, NULL);
+    struct ev_loop *loop = test_loop();
+    struct client *client = ready_client(loop, version, peer);
+    fill_up(client);
+    client_close(client);
+    evloop_run(loop); /* at most 5 s: the test's limit is the only clock here */
+}
+
+ALL_TRANSPORTS(an_abort_waits_for_nothing) {
+    struct peer *peer = peer_of(version, serve_stall, NULL);
+    struct ev_loop *loop = test_loop();
+    struct client *client = ready_client(loop, version, peer);
+    fill_up(client);
+    int fds = fd_count();
+    conn_abort(client->c);
+    client->c = NULL;
+    CHECK_CMP(fd_count(), <, fds); /* gone when the call returns */
+    evloop_run(loop);
+    peer_join(peer); /* the peer was told */
+}
+
+ALL_TRANSPORTS(the_loop_freed_while_a_close_lingers) {
+    struct peer *peer = peer_of(version, serve_stall, NULL);
+    struct ev_loop *loop = evloop_new();
+    CHECK_PTR_NOT_NULL(loop);
+    struct client *client = ready_client(loop, version, peer);
+    fill_up(client);
+    client_close(client);
+    evloop_free(loop);
+    peer_stop(peer); /* the end may be stuck behind what it never reads */
+}
+
+ALL_TRANSPORTS(the_peer_hangs_up_while_a_close_lingers) {
+    struct peer *peer = peer_of(version, serve_stall, NULL);
+    struct ev_loop *loop = test_loop();
+    struct client *client = ready_client(loop, version, peer);
+    fill_up(client);
+    client_close(client);
+    peer_stop(peer);
+    evloop_run(loop);
+}
+
+TEST_MAIN
