@@ -60,8 +60,8 @@ const char *netconn_poller(void);
 void netconn_set_log(void (*cb)(int level, const char *message, void *arg), void *arg);
 
 /**
- * The text of an error as this library reports it: an errno, or a resolver status (`EAI_*`, negative). Never NULL. The
- * text of a number that no system knows is valid until the thread's next call, every other one for ever.
+ * The text of an error as this library reports it: an errno, or a resolver status (`EAI_*`, negative; where the
+ * system's are positive, -10000 + `EAI_*`). Never NULL; valid for ever.
  */
 const char *netconn_strerror(int error);
 
