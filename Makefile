@@ -33,7 +33,7 @@ endif
 # What the Rust standard library needs of a C system.
 rust_libs := -lpthread -ldl -lm
 
-.PHONY: all headers debug certs demo check check-debug check-valgrind check-asan bench install uninstall clean help FORCE
+.PHONY: all headers debug certs demo check check-loop check-debug check-valgrind check-asan bench install uninstall clean help FORCE
 all: $(build)/libnetconn.a $(build)/libnetconn.so
 
 # ---- The libraries --------------------------------------------------------------------------------------------------
@@ -111,6 +111,12 @@ check: all certs
 	    'C tests' "BUILD=$(build)/c-tests LDLIBS='$(call link,$(build))' $(c_tests)" \
 	    'Rust tests' '$(CARGO) test $(CARGOFLAGS) --workspace $(features)'
 
+# With NETCONN_POLLER=polling the loop's tests run on the poller that other systems have.
+check-loop: all certs
+	@scripts/tally.sh \
+	    'C tests' "BUILD=$(build)/c-tests-loop LDLIBS='$(call link,$(build))' $(c_tests) evloop" \
+	    'Rust tests' '$(CARGO) test $(CARGOFLAGS) $(features) --lib evloop'
+
 check-debug: debug certs
 	@BUILD=$(build)/c-tests-debug LDLIBS='$(call link,$(build)/debug)' $(c_tests)
 
@@ -152,6 +158,7 @@ help:
 	@echo 'make uninstall        with the same variables'
 	@echo 'make debug            both libraries without optimisation, with assertions, in $(BUILD)/debug/'
 	@echo 'make check            all tests; SKIPS_AS_FAILS=1: none may be skipped'
+	@echo 'make check-loop       the tests of the loop alone; NETCONN_POLLER=polling: on that poller'
 	@echo 'make check-debug      the C tests on the debug libraries'
 	@echo 'make check-valgrind   the C tests under valgrind'
 	@echo 'make check-asan       the C tests with AddressSanitizer and UndefinedBehaviorSanitizer'
