@@ -49,9 +49,9 @@ struct conn_certificate {
     /** Seconds since 1970. */
     int64_t not_after;
     /** SHA-256 of the certificate. */
-    uint8_t sha256[32];
+    unsigned char sha256[32];
     /** SHA-256 of its public key (SubjectPublicKeyInfo). */
-    uint8_t key_sha256[32];
+    unsigned char key_sha256[32];
 };
 
 #endif  /* NETCONN_TYPES_H */
