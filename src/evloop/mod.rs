@@ -322,6 +322,12 @@ impl Loop {
         self.remote.depth.load(Ordering::Relaxed) > 0
     }
 
+    /// How many breaks there were: a handler that has two callbacks to make asks between them whether one came.
+    #[inline]
+    pub fn breaks(&self) -> u32 {
+        self.remote.breaks_now()
+    }
+
     /// The first thread that runs it owns it.
     fn claim_thread(&self) {
         if self.remote.owner.load(Ordering::Relaxed) == 0 {
