@@ -1,9 +1,13 @@
 //! The C face: one file per public header. Checks pointers and lengths, converts, calls one core function inside the
 //! guard, converts back. The only place with exported functions.
 
+mod addrinfo;
+pub mod dns_cares;
 pub mod evloop;
 pub mod guard;
 pub mod net_conn;
 pub mod net_conn_options;
 pub mod netconn;
+pub mod netconn_tls;
+pub mod tls_types;
 pub mod types;

@@ -1,10 +1,12 @@
 //! `net_conn.h`: one non-blocking connection.
 #![allow(non_camel_case_types)]
 
-use super::net_conn_options::{self, conn_options};
 use super::evloop::{self, ev_loop, evloop_io, evloop_timer};
 use super::guard::{self, fallible, infallible};
-use super::tls_types::{conn_certificate, netconn_tls_ocsp, netconn_tls_ocsp_t, SocketTLSContext_T, SSL};
+use super::net_conn_options::{self, conn_options};
+use super::tls_types::{
+    conn_certificate, netconn_tls_ocsp, netconn_tls_ocsp_t, SocketTLSContext_T, SSL,
+};
 use super::types::c_bool;
 use crate::conn::machine::Timing;
 use crate::conn::options::{self, Options};
@@ -162,10 +164,18 @@ impl Observer for CallC {
         Self::call(conn.view.on_error.get(), conn, conn.view.cb_arg.get());
     }
     fn on_readable(&self, conn: &Rc<Conn>) {
-        Self::call(conn.view.readable_cb.get(), conn, conn.view.readable_arg.get());
+        Self::call(
+            conn.view.readable_cb.get(),
+            conn,
+            conn.view.readable_arg.get(),
+        );
     }
     fn on_writable(&self, conn: &Rc<Conn>) {
-        Self::call(conn.view.writable_cb.get(), conn, conn.view.writable_arg.get());
+        Self::call(
+            conn.view.writable_cb.get(),
+            conn,
+            conn.view.writable_arg.get(),
+        );
     }
 }
 
@@ -204,7 +214,7 @@ unsafe fn required(c: *mut net_conn) -> Result<Rc<Conn>, Errno> {
 /// unless conn_close comes first; either may be NULL. Everything that is wrong with host or port is reported that way too
 /// (CONN_ERR_INVALID).
 ///
-/// loop: NULL for the default loop. port: a number or a service name; NULL for "443" with TLS, else "80".
+/// lp: NULL for the default loop. port: a number or a service name; NULL for "443" with TLS, else "80".
 ///
 /// Several addresses are tried as RFC 8305 says. With TLS the certificate's chain and name are verified.
 ///
@@ -215,7 +225,7 @@ unsafe fn required(c: *mut net_conn) -> Result<Rc<Conn>, Errno> {
 /// The pointers are NULL or valid; the call is made on the loop's thread.
 #[no_mangle]
 pub unsafe extern "C" fn conn_new(
-    r#loop: *mut ev_loop,
+    lp: *mut ev_loop,
     host: *const c_char,
     port: *const c_char,
     use_tls: c_bool,
@@ -227,7 +237,7 @@ pub unsafe extern "C" fn conn_new(
         let mut options = options::defaults();
         options.use_tls = use_tls != 0;
         // SAFETY: as the caller promises.
-        unsafe { open(r#loop, host, port, options, on_ready, on_error, arg) }
+        unsafe { open(lp, host, port, options, on_ready, on_error, arg) }
     })
 }
 
@@ -240,7 +250,7 @@ pub unsafe extern "C" fn conn_new(
 /// The pointers are NULL or valid; the call is made on the loop's thread.
 #[no_mangle]
 pub unsafe extern "C" fn conn_new_with(
-    r#loop: *mut ev_loop,
+    lp: *mut ev_loop,
     host: *const c_char,
     port: *const c_char,
     options: *const conn_options,
@@ -252,7 +262,7 @@ pub unsafe extern "C" fn conn_new_with(
         // SAFETY: as the caller promises.
         unsafe {
             let options = net_conn_options::read(options)?.unwrap_or_else(options::defaults);
-            open(r#loop, host, port, options, on_ready, on_error, arg)
+            open(lp, host, port, options, on_ready, on_error, arg)
         }
     })
 }
@@ -260,7 +270,7 @@ pub unsafe extern "C" fn conn_new_with(
 /// # Safety
 /// As for `conn_new`.
 unsafe fn open(
-    r#loop: *mut ev_loop,
+    lp: *mut ev_loop,
     host: *const c_char,
     port: *const c_char,
     options: Options,
@@ -270,7 +280,13 @@ unsafe fn open(
 ) -> Result<*mut net_conn, Errno> {
     guard::quiet_panics();
     // SAFETY: as the caller promises.
-    let (host, port, lp) = unsafe { (guard::text(host)?, guard::text(port)?, evloop::loop_or_default(r#loop)?) };
+    let (host, port, lp) = unsafe {
+        (
+            guard::text(host)?,
+            guard::text(port)?,
+            evloop::loop_or_default(lp, "conn_new")?,
+        )
+    };
     let host = host.ok_or(Errno(libc::EINVAL))?;
     let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
     let conn = Conn::open(&lp, host, port, options, Rc::new(CallC), prepare)?;
@@ -296,7 +312,7 @@ fn prepare(conn: &Conn, on_ready: conn_event_cb, on_error: conn_event_cb, arg: *
 /// The pointers are NULL or valid; fd is the caller's to give away; the call is made on the loop's thread.
 #[no_mangle]
 pub unsafe extern "C" fn conn_from_fd(
-    r#loop: *mut ev_loop,
+    lp: *mut ev_loop,
     fd: c_int,
     options: *const conn_options,
     on_ready: conn_event_cb,
@@ -309,7 +325,7 @@ pub unsafe extern "C" fn conn_from_fd(
         let (options, lp) = unsafe {
             (
                 net_conn_options::read(options)?.unwrap_or_else(options::defaults),
-                evloop::loop_or_default(r#loop)?,
+                evloop::loop_or_default(lp, "conn_from_fd")?,
             )
         };
         let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
@@ -402,7 +418,11 @@ pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, le
 /// # Safety
 /// `c` is NULL or not closed; `iov` is NULL or points to `n` valid pieces; the call is made on the loop's thread.
 #[no_mangle]
-pub unsafe extern "C" fn conn_try_writev(c: *mut net_conn, iov: *const libc::iovec, n: c_int) -> isize {
+pub unsafe extern "C" fn conn_try_writev(
+    c: *mut net_conn,
+    iov: *const libc::iovec,
+    n: c_int,
+) -> isize {
     fallible(|| {
         // SAFETY: as the caller promises.
         let conn = unsafe { required(c) }?;
@@ -453,7 +473,11 @@ pub unsafe extern "C" fn conn_shutdown(c: *mut net_conn) -> c_int {
 /// # Safety
 /// `c` is NULL or not closed; the call is made on the loop's thread.
 #[no_mangle]
-pub unsafe extern "C" fn conn_set_readable_callback(c: *mut net_conn, cb: conn_event_cb, arg: *mut c_void) {
+pub unsafe extern "C" fn conn_set_readable_callback(
+    c: *mut net_conn,
+    cb: conn_event_cb,
+    arg: *mut c_void,
+) {
     infallible((), || {
         // SAFETY: as the caller promises.
         if let Some(conn) = unsafe { hold(c) } {
@@ -471,7 +495,11 @@ pub unsafe extern "C" fn conn_set_readable_callback(c: *mut net_conn, cb: conn_e
 /// # Safety
 /// `c` is NULL or not closed; the call is made on the loop's thread.
 #[no_mangle]
-pub unsafe extern "C" fn conn_set_writable_callback(c: *mut net_conn, cb: conn_event_cb, arg: *mut c_void) {
+pub unsafe extern "C" fn conn_set_writable_callback(
+    c: *mut net_conn,
+    cb: conn_event_cb,
+    arg: *mut c_void,
+) {
     infallible((), || {
         // SAFETY: as the caller promises.
         if let Some(conn) = unsafe { hold(c) } {
@@ -490,7 +518,11 @@ pub unsafe extern "C" fn conn_set_writable_callback(c: *mut net_conn, cb: conn_e
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_state(c: *mut net_conn) -> conn_state_t {
     // SAFETY: as the caller promises.
-    infallible(conn_state::CONN_CLOSED as c_int, || unsafe { hold(c) }.map_or(conn_state::CONN_CLOSED as c_int, |conn| conn.view.state.get()))
+    infallible(conn_state::CONN_CLOSED as c_int, || {
+        unsafe { hold(c) }.map_or(conn_state::CONN_CLOSED as c_int, |conn| {
+            conn.view.state.get()
+        })
+    })
 }
 
 /// Why the connection failed, one line that names what was tried: `connect to example.org:443 failed:
@@ -517,7 +549,9 @@ pub unsafe extern "C" fn conn_get_error_msg(c: *mut net_conn) -> *const c_char {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_host(c: *mut net_conn) -> *const c_char {
     // SAFETY: as the caller promises.
-    infallible(std::ptr::null(), || unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.view.host.get().cast_const()))
+    infallible(std::ptr::null(), || {
+        unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.view.host.get().cast_const())
+    })
 }
 
 /// The port as given (or its default), valid until conn_close; NULL for NULL.
@@ -527,7 +561,9 @@ pub unsafe extern "C" fn conn_get_host(c: *mut net_conn) -> *const c_char {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_port(c: *mut net_conn) -> *const c_char {
     // SAFETY: as the caller promises.
-    infallible(std::ptr::null(), || unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.view.port.get().cast_const()))
+    infallible(std::ptr::null(), || {
+        unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.view.port.get().cast_const())
+    })
 }
 
 /// Whether TLS was asked for; false for NULL.
@@ -537,7 +573,9 @@ pub unsafe extern "C" fn conn_get_port(c: *mut net_conn) -> *const c_char {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_use_tls(c: *mut net_conn) -> c_bool {
     // SAFETY: as the caller promises.
-    infallible(0, || unsafe { hold(c) }.map_or(0, |conn| c_bool::from(conn.view.use_tls.get())))
+    infallible(0, || {
+        unsafe { hold(c) }.map_or(0, |conn| c_bool::from(conn.view.use_tls.get()))
+    })
 }
 
 /// The kind of the failure; CONN_ERR_NONE while there is none, and for NULL.
@@ -548,7 +586,9 @@ pub unsafe extern "C" fn conn_get_use_tls(c: *mut net_conn) -> c_bool {
 pub unsafe extern "C" fn conn_get_error(c: *mut net_conn) -> conn_error_t {
     infallible(0, || {
         // SAFETY: as the caller promises.
-        unsafe { hold(c) }.and_then(|conn| conn.failure().map(|f| f.kind as c_int)).unwrap_or(0)
+        unsafe { hold(c) }
+            .and_then(|conn| conn.failure().map(|f| f.kind as c_int))
+            .unwrap_or(0)
     })
 }
 
@@ -562,7 +602,9 @@ pub unsafe extern "C" fn conn_get_error(c: *mut net_conn) -> conn_error_t {
 pub unsafe extern "C" fn conn_get_errno(c: *mut net_conn) -> c_int {
     infallible(0, || {
         // SAFETY: as the caller promises.
-        unsafe { hold(c) }.and_then(|conn| conn.failure().map(|f| f.code)).unwrap_or(0)
+        unsafe { hold(c) }
+            .and_then(|conn| conn.failure().map(|f| f.code))
+            .unwrap_or(0)
     })
 }
 
@@ -573,7 +615,9 @@ pub unsafe extern "C" fn conn_get_errno(c: *mut net_conn) -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_verify_result(c: *mut net_conn) -> c_long {
     // SAFETY: as the caller promises.
-    infallible(-1, || unsafe { hold(c) }.map_or(-1, |conn| conn.verify_result() as c_long))
+    infallible(-1, || {
+        unsafe { hold(c) }.map_or(-1, |conn| conn.verify_result() as c_long)
+    })
 }
 
 /// What conn_new, and options of NULL, use from now on in this process (conn_new's own use_tls wins). NULL: the built-in
@@ -729,7 +773,9 @@ unsafe fn socket_address(
 pub unsafe extern "C" fn conn_get_alpn(c: *mut net_conn) -> *const c_char {
     infallible(std::ptr::null(), || {
         // SAFETY: as the caller promises; the text lives in the connection, which its loop owns until the close.
-        unsafe { hold(c) }.and_then(|conn| conn.alpn().map(|s| s.as_ptr())).unwrap_or(std::ptr::null())
+        unsafe { hold(c) }
+            .and_then(|conn| conn.alpn().map(|s| s.as_ptr()))
+            .unwrap_or(std::ptr::null())
     })
 }
 
@@ -759,7 +805,9 @@ pub unsafe extern "C" fn conn_get_tls_version(c: *mut net_conn) -> *const c_char
 pub unsafe extern "C" fn conn_get_cipher(c: *mut net_conn) -> *const c_char {
     infallible(std::ptr::null(), || {
         // SAFETY: as the caller promises; the text lives in the connection, which its loop owns until the close.
-        unsafe { hold(c) }.and_then(|conn| conn.cipher().map(|s| s.as_ptr())).unwrap_or(std::ptr::null())
+        unsafe { hold(c) }
+            .and_then(|conn| conn.cipher().map(|s| s.as_ptr()))
+            .unwrap_or(std::ptr::null())
     })
 }
 
@@ -770,7 +818,9 @@ pub unsafe extern "C" fn conn_get_cipher(c: *mut net_conn) -> *const c_char {
 #[no_mangle]
 pub unsafe extern "C" fn conn_session_reused(c: *mut net_conn) -> c_bool {
     // SAFETY: as the caller promises.
-    infallible(0, || unsafe { hold(c) }.map_or(0, |conn| c_bool::from(conn.session_reused())))
+    infallible(0, || {
+        unsafe { hold(c) }.map_or(0, |conn| c_bool::from(conn.session_reused()))
+    })
 }
 
 /// How long the phases took; valid until conn_close, changing as phases end. NULL for NULL.
@@ -792,7 +842,10 @@ pub unsafe extern "C" fn conn_get_timing(c: *mut net_conn) -> *const conn_timing
 /// # Safety
 /// `c` is NULL or not closed; `certificate` is NULL or valid for the size that it names.
 #[no_mangle]
-pub unsafe extern "C" fn conn_get_peer_certificate(c: *mut net_conn, certificate: *mut conn_certificate) -> c_int {
+pub unsafe extern "C" fn conn_get_peer_certificate(
+    c: *mut net_conn,
+    certificate: *mut conn_certificate,
+) -> c_int {
     fallible(|| {
         // SAFETY: as the caller promises.
         unsafe {
@@ -834,5 +887,7 @@ pub unsafe extern "C" fn conn_set_data(c: *mut net_conn, data: *mut c_void) {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_data(c: *mut net_conn) -> *mut c_void {
     // SAFETY: as the caller promises.
-    infallible(std::ptr::null_mut(), || unsafe { hold(c) }.map_or(std::ptr::null_mut(), |conn| conn.view.data.get()))
+    infallible(std::ptr::null_mut(), || {
+        unsafe { hold(c) }.map_or(std::ptr::null_mut(), |conn| conn.view.data.get())
+    })
 }

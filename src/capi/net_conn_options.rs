@@ -126,7 +126,11 @@ pub(super) unsafe fn read(options: *const conn_options) -> Result<Option<Options
     let whole = if size == size_of::<conn_options>() {
         size
     } else {
-        ENDS.iter().copied().filter(|end| *end <= size).max().unwrap_or(0)
+        ENDS.iter()
+            .copied()
+            .filter(|end| *end <= size)
+            .max()
+            .unwrap_or(0)
     };
     // SAFETY: `whole` is at most `size`, which the caller has, and at most the size of the struct. Every member is a plain
     // integer, float or pointer (a function pointer may be any address or NULL), so any bytes are a valid value.

@@ -97,7 +97,7 @@ impl Conn {
         if error.status == libc::EAI_SERVICE {
             self.bad_port(State::Connecting);
         } else {
-            let why = dns::status_text(error.status).to_string();
+            let why = error.to_string();
             self.invalid(State::Connecting, Errno(libc::EINVAL), &why);
         }
     }
@@ -287,22 +287,15 @@ impl Conn {
             Err(error) => {
                 let cancelled = error.errno.0 == libc::ECANCELED;
                 let memory = error.status == libc::EAI_MEMORY;
-                let (kind, code, why) = if cancelled {
-                    (
-                        ErrorKind::Resolve,
-                        libc::ECANCELED,
-                        "the resolver was shut down".to_owned(),
-                    )
-                } else if error.status == libc::EAI_SYSTEM && error.errno.0 != 0 {
-                    (ErrorKind::Resolve, error.status, error.errno.to_string())
+                let (code, why) = if cancelled {
+                    (libc::ECANCELED, "the resolver was shut down".to_owned())
                 } else {
-                    (
-                        ErrorKind::Resolve,
-                        error.status,
-                        dns::status_text(error.status).to_string(),
-                    )
+                    (error.code(), error.to_string())
                 };
-                let kind = if memory { ErrorKind::Resource } else { kind };
+                let kind = match memory {
+                    true => ErrorKind::Resource,
+                    false => ErrorKind::Resolve,
+                };
                 self.with_establishing(|e| e.complaint = Some(why));
                 self.step(Event::ResolveFailed(kind, code));
             }

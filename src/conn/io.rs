@@ -137,7 +137,11 @@ impl Conn {
         if ready.any(Interest::HANGUP) && !may_read {
             self.on_hangup(&transport);
         }
-        if may_read && ready.any(transport.waits_for(Operation::Read).with(Interest::READ)) {
+        // A hang-up or error alone: the read finds out what it is.
+        let readable = transport
+            .waits_for(Operation::Read)
+            .with(Interest(Interest::READ.0 | Interest::HANGUP.0));
+        if may_read && ready.any(readable) {
             let observer = self.observer.borrow().clone();
             observer.on_readable(self);
         }

@@ -11,6 +11,7 @@ mod linger;
 pub mod machine;
 pub mod options;
 pub mod race;
+mod timers;
 pub mod view;
 
 pub use failure::Failure;

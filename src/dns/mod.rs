@@ -22,13 +22,14 @@ pub use status::{status_text, ResolveError};
 
 use crate::clock::Nanos;
 use crate::errno::Errno;
-use crate::evloop::{Completion, Loop};
+use crate::evloop::{self, Completion, Loop};
 use resolver::{Reply, Resolver, Ticket};
 use service::Service;
 use status::eai;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 /// What is asked.
@@ -116,6 +117,16 @@ impl Request {
         }
     }
 
+    /// See [`Loop::check_thread`].
+    pub fn check_thread(&self, function: &str) {
+        if let Some(pending) = self.pending.take() {
+            if let Some(lp) = pending.lp.upgrade() {
+                lp.check_thread(function);
+            }
+            self.pending.set(Some(pending));
+        }
+    }
+
     /// Nothing is awaited any more: lets the loop and the resolver go.
     fn settle(&self) -> Option<Rc<Completion>> {
         let pending = self.pending.take()?;
@@ -153,6 +164,7 @@ pub fn resolve(
     if lp.is_freed() {
         return Err(Errno(libc::EINVAL));
     }
+    end_with_the_loops();
     let resolver = resolver::current();
     let request = Rc::new(Request {
         pending: Cell::new(None),
@@ -182,14 +194,29 @@ pub fn resolve(
     match known {
         Err(answer) => reply(answer),
         Ok(question) => {
-            let ticket = resolver.ask(question, reply);
-            if let (Some(ticket), Some(mut pending)) = (ticket, request.pending.take()) {
-                pending.interest = Some((resolver, ticket));
-                request.pending.set(Some(pending));
+            if let Some(ticket) = resolver.ask(question, reply) {
+                let pending = request.pending.take();
+                request.pending.set(pending.map(|pending| Pending {
+                    interest: Some((resolver, ticket)),
+                    ..pending
+                }));
             }
         }
     }
     Ok(request)
+}
+
+/// The resolver ends when all loops of the process are destroyed.
+fn end_with_the_loops() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    fn hook() {
+        // The hook was called for the last time, unless another lookup registers it again.
+        REGISTERED.store(false, Ordering::SeqCst);
+        end();
+    }
+    if !REGISTERED.swap(true, Ordering::SeqCst) {
+        evloop::at_destroy(hook);
+    }
 }
 
 /// None of this name's addresses could be connected: it leaves the cache.
@@ -215,9 +242,4 @@ pub fn end() {
     if let Some(resolver) = resolver::made() {
         resolver.end();
     }
-}
-
-/// Text of a status.
-pub fn status_text(_status: c_int) -> String {
-    todo!()
 }
