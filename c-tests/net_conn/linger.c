@@ -128,7 +128,7 @@ ALL_TRANSPORTS(the_loop_freed_while_a_close_lingers) {
     fill_up(client);
     client_close(client);
     evloop_free(loop);
-    peer_join(peer);
+    peer_stop(peer); /* the end may be stuck behind what it never reads */
 }
 
 ALL_TRANSPORTS(the_peer_hangs_up_while_a_close_lingers) {

@@ -1,6 +1,26 @@
 //! The life of a connection as a pure state machine: takes events and a clock value, gives actions. Owns no descriptor,
 //! no loop, no OpenSSL, and never asks for the time.
+//!
+//! What it promises, whatever the order of events:
+//!
+//! - Each resource it asked for (the lookup, each attempt's socket, the connection's socket) is released exactly once: it
+//!   ended by itself (an event says so), or an action here ends it.
+//! - Exactly one of [`Action::ReportReady`] and [`Action::ReportError`] tells the outcome of establishing, none after
+//!   [`Event::Close`]. Where establishing failed, all is released before the report; the report is the last action.
+//! - After [`Action::ReportReady`] at most one [`Action::ReportError`] follows. It leaves the connection's socket alone:
+//!   bytes that arrived before the failure can still be read. `Close` then releases the socket.
+//! - An event that comes too late (a second winner, an answer after the limit, anything after `Close`) is ignored. What
+//!   such an event brings is the driver's to drop: a loser's socket it has closed already at [`Action::CloseAttempt`].
+//!
+//! A socket that was connected before ([`Start::Connected`]) is the driver's transport from the start: it is never adopted,
+//! and [`Action::DropTransport`] releases it when establishing fails. With TLS the handshake starts at once; plain, the
+//! driver sends `AttemptConnected(0)` (or `TransportFailed`) from the loop, so that nothing is reported inside the call that
+//! began it.
 
+#![forbid(unsafe_code)]
+
+use super::race::Race;
+use super::timers::{Timer, Timers};
 use crate::clock::Nanos;
 use std::ffi::c_int;
 
@@ -109,6 +129,9 @@ pub enum AttemptError {
     Errno(c_int),
     /// `on_socket` refused.
     Refused,
+    /// `connect` found no free local port: EADDRNOTAVAIL for an IPv4 socket that was not bound. (The same errno from `bind`
+    /// or for IPv6 has other reasons: that is an `Errno`.)
+    OutOfPorts,
 }
 
 /// What happened.
@@ -169,12 +192,14 @@ pub enum Action {
     /// Report the failure.
     ReportError(Cause),
 }
+
 /// Lengths of the phases, for `struct conn_timing`: nanoseconds, 0 until the phase has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Timing {
     /// The lookup.
     pub resolve: Nanos,
-    /// From the first attempt to the winner.
+    /// From the first attempt to the winner, or to the failure; 0 for a socket that was connected before.
     pub connect: Nanos,
     /// The handshake.
     pub tls: Nanos,
@@ -185,27 +210,309 @@ pub struct Timing {
 }
 
 /// The machine.
-pub struct Machine {}
+#[derive(Clone, Debug)]
+pub struct Machine {
+    limits: Limits,
+    timers: Timers,
+    timing: Timing,
+    /// When the connection began, and when the running phase did.
+    started: Nanos,
+    phase_started: Nanos,
+    /// While attempts race; given back as soon as the race is decided, so that an established connection is small.
+    race: Option<Box<Race>>,
+    state: State,
+    tls: bool,
+    lookup_runs: bool,
+    has_transport: bool,
+    was_ready: bool,
+    read_ended: bool,
+    write_ended: bool,
+}
 
 impl Machine {
     /// A machine in `Init`.
-    pub fn new(_limits: Limits, _tls: bool) -> Machine {
-        todo!()
+    pub fn new(limits: Limits, tls: bool) -> Machine {
+        Machine {
+            limits,
+            timers: Timers::default(),
+            timing: Timing::default(),
+            started: 0,
+            phase_started: 0,
+            race: None,
+            state: State::Init,
+            tls,
+            lookup_runs: false,
+            has_transport: false,
+            was_ready: false,
+            read_ended: false,
+            write_ended: false,
+        }
     }
+
     /// Takes one event; appends what to do to `actions`. An event that cannot matter any more is harmless.
-    pub fn handle(&mut self, _event: Event, _now: Nanos, _actions: &mut Vec<Action>) {
-        todo!()
+    pub fn handle(&mut self, event: Event, now: Nanos, actions: &mut Vec<Action>) {
+        use State::{Connecting, Init, Ready, Resolving, TlsHandshake};
+        match (self.state, event) {
+            (_, Event::Close) => self.close(actions),
+
+            (Init, Event::Start(start)) => self.start(start, now, actions),
+            (Init | Resolving | Connecting | TlsHandshake, Event::Invalid(errno)) => {
+                self.fail(Cause::Invalid(errno), now, actions);
+            }
+
+            (Resolving, Event::Resolved(addresses)) => {
+                self.lookup_runs = false;
+                self.end_phase(now);
+                self.begin_race(addresses, now, actions);
+            }
+            (Resolving, Event::ResolveFailed(kind, status)) => {
+                self.lookup_runs = false;
+                self.fail(Cause::Resolve(kind, status), now, actions);
+            }
+
+            (Connecting, Event::AttemptConnected(address)) => {
+                self.attempt_connected(address, now, actions);
+            }
+            (Connecting, Event::AttemptFailed(address, error)) => {
+                self.attempt_failed(address, error, now, actions);
+            }
+
+            (TlsHandshake, Event::TlsDone) => self.become_ready(now, actions),
+            (Connecting | TlsHandshake, Event::TransportFailed(kind, errno))
+                if self.has_transport =>
+            {
+                self.fail(Cause::Transport(kind, errno), now, actions);
+            }
+
+            (Resolving | Connecting | TlsHandshake, Event::Timer) => self.timer(now, actions),
+
+            (Ready, Event::TransportFailed(kind, errno)) => {
+                self.state = State::Error;
+                actions.push(Action::ReportError(Cause::Transport(kind, errno)));
+            }
+            (Ready, Event::ReadEnded) => {
+                self.read_ended = true;
+                self.end_if_both_ended();
+            }
+            (Ready, Event::WriteEnded) => {
+                self.write_ended = true;
+                self.end_if_both_ended();
+            }
+
+            // Too late, too early, or about something that is gone.
+            _ => {}
+        }
     }
+
     /// The state.
     pub fn state(&self) -> State {
-        todo!()
+        self.state
     }
-    /// When the next [`Event::Timer`] is due. May change with each `handle`.
+
+    /// When the next [`Event::Timer`] is due; `None` while nothing is limited, and always after establishing. May change
+    /// with each `handle`.
     pub fn next_timeout(&self) -> Option<Nanos> {
-        todo!()
+        self.timers.next()
     }
-    /// How long the phases took.
+
+    /// How long the phases took. Phases that failed are filled too.
     pub fn timing(&self) -> Timing {
-        todo!()
+        self.timing
+    }
+
+    /// Whether a limit runs while connecting or in the handshake: what the member `connect_timer` shows. The delay between
+    /// attempts is no limit.
+    pub fn is_connect_timer_armed(&self) -> bool {
+        matches!(self.state, State::Connecting | State::TlsHandshake)
+            && (self.timers.is_armed(Timer::Phase) || self.timers.is_armed(Timer::Deadline))
+    }
+
+    fn start(&mut self, start: Start, now: Nanos, actions: &mut Vec<Action>) {
+        self.started = now;
+        self.timers
+            .set_after(Timer::Deadline, now, self.limits.deadline);
+        match start {
+            Start::Lookup => {
+                self.enter(State::Resolving, self.limits.resolve, now);
+                self.lookup_runs = true;
+                actions.push(Action::StartLookup);
+            }
+            Start::Addresses(addresses) => self.begin_race(addresses, now, actions),
+            Start::Connected => {
+                self.has_transport = true;
+                if self.tls {
+                    self.begin_tls(now, actions);
+                } else {
+                    self.enter(State::Connecting, self.limits.connect, now);
+                }
+            }
+        }
+    }
+
+    fn begin_race(&mut self, addresses: usize, now: Nanos, actions: &mut Vec<Action>) {
+        if addresses == 0 {
+            // A driver's mistake; without an attempt no event would ever end this state.
+            return self.fail(Cause::Invalid(libc::EINVAL), now, actions);
+        }
+        self.enter(State::Connecting, self.limits.connect, now);
+        self.race = Some(Box::new(Race::new(addresses, self.limits.attempt_delay)));
+        self.go_on_racing(now, actions);
+    }
+
+    /// Starts the attempt that is due, if one is, and sets the timer for the one after it.
+    fn go_on_racing(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        let Some(race) = &mut self.race else { return };
+        if let Some(address) = race.start_next(now) {
+            actions.push(Action::StartAttempt(address));
+            self.timing.attempts = race.tried().try_into().unwrap_or(u32::MAX);
+        }
+        self.timers.set(Timer::NextAttempt, race.next_start());
+    }
+
+    fn attempt_connected(&mut self, address: usize, now: Nanos, actions: &mut Vec<Action>) {
+        match &mut self.race {
+            Some(race) => {
+                if !race.connected(address) {
+                    return;
+                }
+                self.end_phase(now);
+                self.end_race(false, actions);
+                self.has_transport = true;
+                actions.push(Action::Adopt(address));
+                if self.tls {
+                    self.begin_tls(now, actions);
+                } else {
+                    self.become_ready(now, actions);
+                }
+            }
+            // The socket was connected before: no race, and only the one address.
+            None if address == 0 => self.become_ready(now, actions),
+            None => {}
+        }
+    }
+
+    fn attempt_failed(
+        &mut self,
+        address: usize,
+        error: AttemptError,
+        now: Nanos,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(race) = &mut self.race else { return };
+        if !race.failed(address, error) {
+            return;
+        }
+        if race.is_lost() {
+            let (kind, errno) = race.verdict();
+            self.fail(Cause::Connect(kind, errno), now, actions);
+        } else {
+            self.go_on_racing(now, actions);
+        }
+    }
+
+    fn begin_tls(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        self.enter(State::TlsHandshake, self.limits.tls, now);
+        actions.push(Action::StartTls);
+    }
+
+    fn become_ready(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        self.end_phase(now);
+        self.end_establishing(State::Ready, now);
+        self.was_ready = true;
+        actions.push(Action::ReportReady);
+    }
+
+    fn timer(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        // The limits first: where all is over, no further attempt starts.
+        if self.timers.is_due(Timer::Phase, now) || self.timers.is_due(Timer::Deadline, now) {
+            let phase = match self.state {
+                State::Resolving => Phase::Resolve,
+                State::TlsHandshake => Phase::Tls,
+                _ => Phase::Connect,
+            };
+            self.fail(Cause::Timeout(phase), now, actions);
+        } else {
+            self.go_on_racing(now, actions);
+        }
+    }
+
+    /// Establishing failed: gives back all there is, then reports.
+    fn fail(&mut self, cause: Cause, now: Nanos, actions: &mut Vec<Action>) {
+        self.end_phase(now);
+        self.release(matches!(cause, Cause::Timeout(_)), actions);
+        self.end_establishing(State::Error, now);
+        actions.push(Action::ReportError(cause));
+    }
+
+    fn close(&mut self, actions: &mut Vec<Action>) {
+        self.release(false, actions);
+        self.timers.clear();
+        self.state = State::Closed;
+    }
+
+    fn end_if_both_ended(&mut self) {
+        if self.read_ended && self.write_ended {
+            self.state = State::Closed;
+        }
+    }
+
+    fn release(&mut self, timed_out: bool, actions: &mut Vec<Action>) {
+        if std::mem::take(&mut self.lookup_runs) {
+            actions.push(Action::CancelLookup);
+        }
+        self.end_race(timed_out, actions);
+        if std::mem::take(&mut self.has_transport) {
+            actions.push(if self.was_ready {
+                Action::CloseTransport
+            } else {
+                Action::DropTransport
+            });
+        }
+    }
+
+    /// Closes every attempt that still waits.
+    fn end_race(&mut self, timed_out: bool, actions: &mut Vec<Action>) {
+        if let Some(race) = self.race.take() {
+            actions.extend(
+                race.in_flight()
+                    .iter()
+                    .map(|&address| Action::CloseAttempt { address, timed_out }),
+            );
+        }
+        self.timers.set(Timer::NextAttempt, None);
+    }
+
+    fn enter(&mut self, state: State, limit: Option<Nanos>, now: Nanos) {
+        self.state = state;
+        self.phase_started = now;
+        self.timers.set_after(Timer::Phase, now, limit);
+    }
+
+    /// Notes how long the running phase took. Called before the race is given up: whether there is one tells connecting
+    /// from a socket that was connected before.
+    fn end_phase(&mut self, now: Nanos) {
+        let length = now.saturating_sub(self.phase_started);
+        match self.state {
+            State::Resolving => self.timing.resolve = length,
+            State::Connecting if self.race.is_some() => self.timing.connect = length,
+            State::TlsHandshake => self.timing.tls = length,
+            _ => {}
+        }
+    }
+
+    fn end_establishing(&mut self, outcome: State, now: Nanos) {
+        if self.state != State::Init {
+            self.timing.total = now.saturating_sub(self.started);
+        }
+        self.timers.clear();
+        self.state = outcome;
     }
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "machine_model.rs"]
+mod model;

@@ -1,4 +1,496 @@
-//! One connection: `machine` and `race` decide, `driver` does.
+//! One connection: `machine` and `race` decide, `driver` does, `io` moves the bytes.
+//!
+//! Knows the loop, the resolver and the transport; must not know the C face: whoever owns a connection hears of it
+//! through an [`Observer`].
 
+mod attempt;
+mod driver;
+mod failure;
+mod io;
+mod linger;
 pub mod machine;
+pub mod options;
 pub mod race;
+mod timers;
+pub mod view;
+
+pub use failure::Failure;
+pub use machine::{ErrorKind, State};
+
+use crate::errno::Errno;
+use crate::evloop::{AttachKey, Attached, Interest, Loop, Timer, Watcher};
+use crate::tls;
+use crate::transport::Transport;
+use attempt::Attempt;
+use machine::{Event, Machine, Start, Timing};
+use options::Options;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ffi::{c_char, CString};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use view::View;
+
+/// Who owns a connection hears of it from the loop, with nothing borrowed: each method may do anything.
+pub trait Observer {
+    /// It is READY.
+    fn on_ready(&self, conn: &Rc<Conn>);
+    /// It failed.
+    fn on_error(&self, conn: &Rc<Conn>);
+    /// A read may give something.
+    fn on_readable(&self, conn: &Rc<Conn>);
+    /// A write may take something.
+    fn on_writable(&self, conn: &Rc<Conn>);
+}
+
+/// A connection. Owned by its loop until [`Conn::close`]; held by the dispatch that runs it.
+#[repr(C)]
+pub struct Conn {
+    /// The visible members: first, because C programs reach them through the same address.
+    pub view: View,
+    this: Weak<Conn>,
+    lp: Rc<Loop>,
+    observer: RefCell<Rc<dyn Observer>>,
+    transport: RefCell<Option<Rc<Transport>>>,
+    watcher: RefCell<Option<Rc<Watcher>>>,
+    timer: RefCell<Option<Rc<Timer>>>,
+    attached: Cell<Option<AttachKey>>,
+    machine: RefCell<Machine>,
+    /// What only establishing needs: gone once the outcome is known.
+    establishing: RefCell<Option<Box<Establishing>>>,
+    /// Events that must come from the loop.
+    deferred: RefCell<Vec<Event>>,
+    failure: OnceCell<Box<Failure>>,
+    timing: Cell<Timing>,
+    alpn: OnceCell<CString>,
+    cipher: OnceCell<CString>,
+    /// READY was reached at some time.
+    established: Cell<bool>,
+    /// `close` was called.
+    closed: Cell<bool>,
+    /// The program wants it to keep `run` running.
+    referenced: Cell<bool>,
+    /// It is counted by the loop.
+    holding: Cell<bool>,
+    /// What the watcher was told last.
+    interest: Cell<Interest>,
+    wants_readable: Cell<bool>,
+    wants_writable: Cell<bool>,
+    /// A read has returned the failure, or the end of the stream.
+    read_done: Cell<bool>,
+    /// The kernel has our FIN.
+    write_done: Cell<bool>,
+    /// The kernel said that both directions are over: asking again would only spin.
+    hung_up: Cell<bool>,
+}
+
+/// What only establishing needs.
+struct Establishing {
+    options: Options,
+    /// The name as it is looked up, sent and checked.
+    ascii_host: String,
+    request: Option<Rc<crate::dns::Request>>,
+    addresses: Vec<crate::dns::Address>,
+    attempts: Vec<Attempt>,
+    /// How each address failed, in that order.
+    reasons: Vec<(usize, String)>,
+    /// An address was tried and none of them connected: a cached name has to go.
+    looked_up: bool,
+    /// Why the connection cannot be made, or why the lookup failed.
+    complaint: Option<String>,
+}
+
+impl Conn {
+    /// Starts to connect. EINVAL for an empty host, for `unix:` with TLS and no server name, for a server side.
+    pub fn open(
+        lp: &Rc<Loop>,
+        host: &str,
+        port: Option<&str>,
+        options: Options,
+        observer: Rc<dyn Observer>,
+        prepare: impl FnOnce(&Conn),
+    ) -> Result<Rc<Conn>, Errno> {
+        let unix = host.strip_prefix("unix:");
+        if host.is_empty() || options.server_side {
+            return Err(Errno(libc::EINVAL));
+        }
+        if options.use_tls && unix.is_some() && options.server_name.is_none() {
+            return Err(Errno(libc::EINVAL));
+        }
+        if options
+            .tls
+            .as_ref()
+            .is_some_and(|context| context.is_server())
+        {
+            return Err(Errno(libc::EINVAL));
+        }
+        let port = port.unwrap_or(if options.use_tls { "443" } else { "80" });
+        let conn = Conn::new(lp, host, port, options, observer)?;
+        prepare(&conn);
+        conn.begin(unix);
+        conn.alive()
+    }
+
+    /// Takes over a connected stream socket; on an error it stays the caller's. ENOTSOCK, ENOTCONN, EBADF, EINVAL.
+    pub fn adopt(
+        lp: &Rc<Loop>,
+        fd: std::os::fd::RawFd,
+        options: Options,
+        observer: Rc<dyn Observer>,
+        prepare: impl FnOnce(&Conn),
+    ) -> Result<Rc<Conn>, Errno> {
+        if options.use_tls {
+            let server = options.server_side;
+            if server != options.tls.as_ref().is_some_and(|c| c.is_server())
+                || (!server && options.server_name.is_none())
+            {
+                return Err(Errno(libc::EINVAL));
+            }
+        }
+        let socket = driver::Adopted::check(fd)?;
+        let conn = Conn::new(lp, &socket.host, &socket.port, options, observer)?;
+        prepare(&conn);
+        conn.begin_adopted(socket)?;
+        conn.alive()
+    }
+
+    fn new(
+        lp: &Rc<Loop>,
+        host: &str,
+        port: &str,
+        options: Options,
+        observer: Rc<dyn Observer>,
+    ) -> Result<Rc<Conn>, Errno> {
+        lp.check_process()?;
+        lp.check_thread("conn_new");
+        let text = |s: &str| CString::new(s).map_err(|_| Errno(libc::EINVAL));
+        let (host_text, port_text) = (text(host)?, text(port)?);
+        let machine = Machine::new(options.limits(), options.use_tls);
+        let view = View::new(host_text.into_raw(), port_text.into_raw(), options.use_tls);
+        let conn = Rc::new_cyclic(|this| Conn {
+            view,
+            this: this.clone(),
+            lp: lp.clone(),
+            observer: RefCell::new(observer),
+            transport: RefCell::default(),
+            watcher: RefCell::default(),
+            timer: RefCell::default(),
+            attached: Cell::new(None),
+            machine: RefCell::new(machine),
+            establishing: RefCell::new(Some(Box::new(Establishing {
+                options,
+                ascii_host: String::new(),
+                request: None,
+                addresses: Vec::new(),
+                attempts: Vec::new(),
+                reasons: Vec::new(),
+                looked_up: false,
+                complaint: None,
+            }))),
+            deferred: RefCell::default(),
+            failure: OnceCell::new(),
+            timing: Cell::default(),
+            alpn: OnceCell::new(),
+            cipher: OnceCell::new(),
+            established: Cell::new(false),
+            closed: Cell::new(false),
+            referenced: Cell::new(true),
+            holding: Cell::new(false),
+            interest: Cell::new(Interest::NONE),
+            wants_readable: Cell::new(false),
+            wants_writable: Cell::new(false),
+            read_done: Cell::new(false),
+            write_done: Cell::new(false),
+            hung_up: Cell::new(false),
+        });
+        conn.attached.set(Some(lp.attach(conn.clone())));
+        conn.update_hold();
+        Ok(conn)
+    }
+
+    /// What a constructor returns: ECANCELED when a callback that ran inside it closed the connection.
+    fn alive(self: Rc<Self>) -> Result<Rc<Conn>, Errno> {
+        if self.closed.get() {
+            Err(Errno(libc::ECANCELED))
+        } else {
+            Ok(self)
+        }
+    }
+
+    fn rc(&self) -> Option<Rc<Conn>> {
+        self.this.upgrade()
+    }
+
+    /// Ends it, in any state and from any callback. Nothing of it is called afterwards.
+    pub fn close(&self) {
+        self.end(false)
+    }
+
+    /// As [`Conn::close`], with RST; nothing lingers.
+    pub fn abort(&self) {
+        self.end(true)
+    }
+
+    fn end(&self, reset: bool) {
+        let Some(this) = self.rc() else { return };
+        if self.closed.replace(true) {
+            return;
+        }
+        self.lp.check_thread("conn_close");
+        if reset || self.lp.check_process().is_err() {
+            // In a forked child the TLS state and the kernel's registrations are the parent's: only our descriptor goes.
+            if let (true, Some(transport)) = (reset, self.transport()) {
+                transport.abort();
+            }
+            self.drop_transport();
+        }
+        this.step(Event::Close);
+        self.observer.replace(Rc::new(Deaf));
+        self.drop_timer();
+        self.update_hold();
+        if let Some(key) = self.attached.take() {
+            self.lp.detach(key);
+        }
+    }
+
+    /// The loop it belongs to.
+    pub fn event_loop(&self) -> &Rc<Loop> {
+        &self.lp
+    }
+
+    /// The state, as the visible member shows it.
+    pub fn state(&self) -> State {
+        match self.view.state.get() {
+            1 => State::Resolving,
+            2 => State::Connecting,
+            3 => State::TlsHandshake,
+            4 => State::Ready,
+            5 => State::Closed,
+            6 => State::Error,
+            _ => State::Init,
+        }
+    }
+
+    /// Why it failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.get().map(Box::as_ref)
+    }
+
+    /// Lengths of the phases that have ended.
+    pub fn timing(&self) -> Timing {
+        self.timing.get()
+    }
+
+    /// Where the timing lives, for as long as the connection does.
+    pub fn timing_address(&self) -> *const Timing {
+        self.timing.as_ptr().cast_const()
+    }
+
+    /// Whether it keeps `run` running.
+    pub fn set_ref(&self, keeps_running: bool) {
+        self.referenced.set(keeps_running);
+        self.update_hold();
+    }
+
+    /// Whether `on_readable` is wanted.
+    pub fn want_readable(&self, wanted: bool) {
+        self.wants_readable.set(wanted);
+        self.update_interest();
+    }
+
+    /// Whether `on_writable` is wanted.
+    pub fn want_writable(&self, wanted: bool) {
+        self.wants_writable.set(wanted);
+        self.update_interest();
+    }
+
+    /// Decrypted bytes that a read gives without the kernel.
+    pub fn pending(&self) -> usize {
+        self.transport().map_or(0, |t| t.pending())
+    }
+
+    /// Runs `look` on the TLS session, once the handshake has begun.
+    pub fn with_session<R>(&self, look: impl FnOnce(&tls::Session) -> R) -> Option<R> {
+        self.transport()?.session().map(look)
+    }
+
+    /// Whether the handshake is complete: what was negotiated can be told.
+    fn negotiated(&self) -> bool {
+        self.established.get()
+    }
+
+    /// The protocol that was agreed on, valid until the close.
+    pub fn alpn(&self) -> Option<&std::ffi::CStr> {
+        if !self.negotiated() {
+            return None;
+        }
+        if self.alpn.get().is_none() {
+            let name = self.with_session(|s| s.alpn().map(<[u8]>::to_vec))??;
+            let _ = self.alpn.set(CString::new(name).ok()?);
+        }
+        self.alpn.get().map(CString::as_c_str)
+    }
+
+    /// The cipher suite, valid until the close.
+    pub fn cipher(&self) -> Option<&std::ffi::CStr> {
+        if !self.negotiated() {
+            return None;
+        }
+        if self.cipher.get().is_none() {
+            let name = self.with_session(|s| s.cipher().map(std::ffi::CStr::to_owned))??;
+            let _ = self.cipher.set(name);
+        }
+        self.cipher.get().map(CString::as_c_str)
+    }
+
+    /// `TLSv1.3`
+    pub fn tls_version(&self) -> Option<&'static str> {
+        if !self.negotiated() {
+            return None;
+        }
+        self.with_session(|s| s.version())
+    }
+
+    /// Whether an earlier TLS session was resumed.
+    pub fn session_reused(&self) -> bool {
+        self.negotiated() && self.with_session(|s| s.reused()).unwrap_or(false)
+    }
+
+    /// OpenSSL's verify code; -1 when no certificate was verified. Stays when establishing failed.
+    pub fn verify_result(&self) -> i64 {
+        match self.failure.get() {
+            Some(failure) if failure.verify_result >= 0 => failure.verify_result,
+            _ if !self.negotiated() => -1,
+            _ => self.with_session(|s| s.verify_result()).unwrap_or(-1),
+        }
+    }
+
+    /// The peer's certificate. ENOENT when there is none.
+    pub fn peer_certificate(&self) -> Result<tls::Certificate, Errno> {
+        self.with_session(|s| s.peer_certificate())
+            .flatten()
+            .ok_or(Errno(libc::ENOENT))
+    }
+
+    /// The address of one end. ENOTCONN when there is none.
+    pub fn socket_address(&self, peer: bool) -> Result<socket2::SockAddr, Errno> {
+        let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
+        // SAFETY: the transport owns the descriptor and `transport` keeps it open for the whole call.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(transport.fd()) };
+        let socket = socket2::SockRef::from(&fd);
+        let address = if peer {
+            socket.peer_addr()
+        } else {
+            socket.local_addr()
+        };
+        Ok(address?)
+    }
+
+    fn transport(&self) -> Option<Rc<Transport>> {
+        self.transport.borrow().clone()
+    }
+
+    /// Whether the loop counts it: it is neither closed nor in the state CLOSED or ERROR.
+    fn update_hold(&self) {
+        let ended = matches!(self.state(), State::Closed | State::Error);
+        let hold = self.referenced.get() && !self.closed.get() && !ended;
+        if self.holding.replace(hold) != hold {
+            if hold {
+                self.lp.hold();
+            } else {
+                self.lp.release();
+            }
+        }
+    }
+
+    /// Ends the watcher, at once: the descriptor may be closed right after.
+    fn drop_watcher(&self) {
+        self.view.io_watcher.set(std::ptr::null_mut());
+        if let Some(watcher) = self.watcher.take() {
+            watcher.close();
+        }
+    }
+
+    /// Closes the connection's socket without ceremony.
+    fn drop_transport(&self) {
+        self.drop_watcher();
+        self.view.fd.set(-1);
+        self.view.ssl.set(std::ptr::null_mut());
+        drop(self.transport.take());
+    }
+
+    fn drop_timer(&self) {
+        self.view.connect_timer.set(std::ptr::null_mut());
+        if let Some(timer) = self.timer.take() {
+            timer.close();
+        }
+    }
+
+    fn text(&self, member: &Cell<*mut c_char>) -> &str {
+        // SAFETY: host and port point to CStrings that `new` made from &str and `drop` alone gives back.
+        unsafe { std::ffi::CStr::from_ptr(member.get()) }
+            .to_str()
+            .unwrap_or("")
+    }
+
+    /// `host:port`, for messages.
+    fn endpoint(&self) -> String {
+        failure::endpoint(self.text(&self.view.host), self.text(&self.view.port))
+    }
+
+    fn set_failure(&self, kind: ErrorKind, code: i32, message: String) {
+        let mut failure = Failure::new(kind, code, message);
+        if matches!(kind, ErrorKind::Tls | ErrorKind::Certificate) {
+            failure.verify_result = self.with_session(|s| s.verify_result()).unwrap_or(-1);
+        }
+        crate::log!(Debug, "{}", failure.message.to_string_lossy());
+        // The first fatal cause stays.
+        let _ = self.failure.set(Box::new(failure));
+    }
+
+    fn set_state(&self, state: State) {
+        if self.view.state.replace(state as i32) != state as i32 {
+            crate::log!(Debug, "{}: {:?}", self.endpoint(), state);
+            self.update_hold();
+        }
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        for member in [&self.view.host, &self.view.port] {
+            // SAFETY: made by CString::into_raw in `new`; nothing else frees them, and this runs once.
+            drop(unsafe { CString::from_raw(member.get()) });
+        }
+    }
+}
+
+impl Attached for Conn {
+    fn on_loop_freed(self: Rc<Self>) {
+        self.attached.set(None);
+        self.close();
+    }
+}
+
+/// The observer of a closed connection.
+struct Deaf;
+
+impl Observer for Deaf {
+    fn on_ready(&self, _: &Rc<Conn>) {}
+    fn on_error(&self, _: &Rc<Conn>) {}
+    fn on_readable(&self, _: &Rc<Conn>) {}
+    fn on_writable(&self, _: &Rc<Conn>) {}
+}
+
+/// The context and peer of a TLS client; see [`tls::Context::connect`].
+fn client_context(options: &Options) -> Result<Arc<tls::Context>, tls::Error> {
+    match &options.tls {
+        Some(context) => Ok(context.clone()),
+        None => tls::Context::default_client(),
+    }
+}
+
+/// The whole interest of a READY connection lies in [`io`]; this is what it starts from.
+const ALWAYS: Interest = Interest::HANGUP;
+
+/// The first event of a name.
+const LOOKUP: Event = Event::Start(Start::Lookup);

@@ -3,11 +3,27 @@
 //! Knows descriptors and TLS sessions; must not know loops, names or callbacks. Every method takes `&self`: an OpenSSL
 //! callback may run C code that comes back here, which then finds the transport busy (EBUSY) and nothing borrowed.
 
+mod bio;
+mod buffers;
+mod faults;
+mod plain;
+mod secure;
+mod socket;
+mod stream;
+mod sys;
+mod unsent;
+mod warm;
+
+pub use unsent::Unsent;
+
 use crate::errno::Errno;
 use crate::evloop::Interest;
 use crate::tls;
+use secure::Secure;
 use std::mem::MaybeUninit;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use stream::Stream;
 
 /// What kind of failure it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,110 +68,221 @@ pub enum Operation {
 }
 
 /// A stream socket, plain or with TLS.
-pub struct Transport {}
-
-/// Bytes that were accepted and not yet sent when the transport was closed.
-pub struct Unsent {}
+pub struct Transport {
+    // Before `stream`: the BIO forgets the descriptor before it is closed.
+    // In an `Rc` for its fixed address, to which a thread's list points: a `Box` that moves must be the only way to it.
+    secure: Option<Rc<Secure>>,
+    stream: Stream,
+}
 
 impl Transport {
     /// A plain stream over a connected, non-blocking socket.
-    pub fn plain(_fd: OwnedFd) -> Transport {
-        todo!()
+    pub fn plain(fd: OwnedFd) -> Transport {
+        Transport {
+            secure: None,
+            stream: Stream::new(fd),
+        }
     }
+
     /// A TLS stream; the handshake is still to do. `allow_truncation`: an end without close_notify counts as an end.
     pub fn secure(
-        _fd: OwnedFd,
-        _session: tls::Session,
-        _allow_truncation: bool,
+        fd: OwnedFd,
+        session: tls::Session,
+        allow_truncation: bool,
     ) -> Result<Transport, Failure> {
-        todo!()
+        let secure = Secure::new(fd.as_raw_fd(), session, allow_truncation)?;
+        Ok(Transport {
+            secure: Some(secure),
+            stream: Stream::new(fd),
+        })
     }
+
+    /// Gives the socket back, to put TLS on it; `None` when it is closed or carries TLS already.
+    pub fn into_fd(self) -> Option<OwnedFd> {
+        if self.secure.is_some() {
+            return None;
+        }
+        self.stream.into_fd()
+    }
+
     /// One step of the handshake: `Ok` when it is complete and confirmed.
     pub fn handshake(&self) -> Result<(), Stop> {
-        todo!()
+        match &self.secure {
+            Some(secure) => secure.handshake(&self.stream),
+            None => Ok(()),
+        }
     }
+
     /// Reads up to `buf.len()` bytes; 0 is the end of the stream (and again at each later call). Bytes that arrived
     /// before a failure are read first.
-    pub fn read(&self, _buf: &mut [MaybeUninit<u8>]) -> Result<usize, Stop> {
-        todo!()
+    #[inline]
+    pub fn read(&self, buf: &mut [MaybeUninit<u8>]) -> Result<usize, Stop> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        match &self.secure {
+            Some(secure) => secure.read(&self.stream, buf),
+            None => plain::read(&self.stream, buf),
+        }
     }
+
     /// Takes bytes: at least one, or `Stop`. A byte taken is in a complete record. Never blocks, never raises SIGPIPE.
-    pub fn write(&self, _buf: &[u8]) -> Result<usize, Stop> {
-        todo!()
+    #[inline]
+    pub fn write(&self, buf: &[u8]) -> Result<usize, Stop> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        match &self.secure {
+            Some(secure) => secure.write(&self.stream, buf),
+            None => plain::write(&self.stream, buf),
+        }
     }
+
     /// As `write`, for several pieces (one `sendmsg` when plain).
-    pub fn write_vectored(&self, _bufs: &[std::io::IoSlice<'_>]) -> Result<usize, Stop> {
-        todo!()
+    pub fn write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> Result<usize, Stop> {
+        if bufs.iter().all(|piece| piece.is_empty()) {
+            return Ok(0);
+        }
+        match &self.secure {
+            Some(secure) => secure.write_vectored(&self.stream, bufs),
+            None => plain::write_vectored(&self.stream, bufs),
+        }
     }
+
     /// Half-close: what was accepted, close_notify, then FIN, as the kernel takes them ([`Transport::flush`] goes on).
+    /// `Blocked` means that the write side is shut and something still waits for the kernel.
     pub fn shutdown_write(&self) -> Result<(), Stop> {
-        todo!()
+        match &self.secure {
+            Some(secure) => secure.shutdown_write(&self.stream),
+            None => plain::shutdown_write(&self.stream),
+        }
     }
+
     /// Sends accepted bytes that are still here, then FIN when the write side was shut.
     pub fn flush(&self) -> Result<(), Stop> {
-        todo!()
+        match &self.secure {
+            Some(secure) => secure.flush(&self.stream),
+            None => Ok(()),
+        }
     }
+
     /// Whether accepted bytes (or FIN) wait for the kernel: wait for WRITE, then `flush`.
+    #[inline]
     pub fn has_unsent(&self) -> bool {
-        todo!()
+        self.secure
+            .as_ref()
+            .is_some_and(|secure| secure.has_unsent())
     }
+
     /// What to wait for until `operation` can go on: its own direction, or the other one when TLS wants that.
-    pub fn waits_for(&self, _operation: Operation) -> Interest {
-        todo!()
+    pub fn waits_for(&self, operation: Operation) -> Interest {
+        match (&self.secure, operation) {
+            (Some(secure), _) => secure.waits_for(operation),
+            (None, Operation::Read) => Interest::READ,
+            (None, Operation::Write) => Interest::WRITE,
+        }
     }
+
     /// Whether a read can give something without the kernel's word: bytes inside OpenSSL or the read-ahead buffer, an
     /// end or a failure not yet returned. Cleared when OpenSSL asks for bytes that are not there (half a record).
+    #[inline]
     pub fn read_again(&self) -> bool {
-        todo!()
+        self.stream.failure_unread()
+            || (!self.stream.read_ended()
+                && self
+                    .secure
+                    .as_ref()
+                    .is_some_and(|secure| secure.read_again()))
     }
+
     /// Decrypted bytes that a read gives without the kernel.
     pub fn pending(&self) -> usize {
-        todo!()
+        self.secure.as_ref().map_or(0, |secure| secure.pending())
     }
+
     /// The kernel reported hang-up or error: takes SO_ERROR and keeps it until the bytes before it were read. The
-    /// failure, when there was one.
+    /// failure, when there was one. (In the handshake, call `handshake` first: an alert says more than a reset.)
     pub fn take_socket_error(&self) -> Option<Failure> {
-        todo!()
+        let errno = socket::take_error(self.fd())?;
+        let failure = match &self.secure {
+            Some(secure) => secure.socket_failure(errno),
+            None => Failure::io(errno),
+        };
+        Some(self.stream.fail(failure).clone())
     }
+
     /// The end of the stream was returned by a read.
     pub fn read_ended(&self) -> bool {
-        todo!()
+        self.stream.read_ended()
     }
+
     /// The write side was shut by us.
     pub fn write_ended(&self) -> bool {
-        todo!()
+        self.stream.write_ended()
     }
+
     /// Gives buffers back that an idle connection does not need.
     pub fn release_buffers(&self) {
-        todo!()
+        if let Some(secure) = &self.secure {
+            secure.release_buffers();
+        }
     }
-    /// The descriptor, owned by the transport.
+
+    /// The descriptor, owned by the transport; -1 once it was closed.
+    #[inline]
     pub fn fd(&self) -> RawFd {
-        todo!()
+        self.stream.fd()
     }
+
     /// The TLS session, where there is one.
     pub fn session(&self) -> Option<&tls::Session> {
-        todo!()
+        self.secure.as_ref().map(|secure| secure.session())
     }
+
     /// Ends it in good order: close_notify, a session that stays resumable, received bytes dropped (so that the kernel
     /// sends FIN, not RST, and what we sent arrives). What the kernel does not take at once comes back with the
-    /// descriptor.
+    /// descriptor. Called while OpenSSL runs (from one of its callbacks), it makes that call fail with ECANCELED and
+    /// leaves the descriptor to the transport's drop.
     pub fn close(&self) -> Option<Unsent> {
-        todo!()
+        if let Some(secure) = &self.secure {
+            if secure.cancel_if_busy() {
+                return None;
+            }
+            if self.fd() >= 0 {
+                secure.say_goodbye(&self.stream);
+            }
+        }
+        let discard = self.stream.discards_on_close();
+        let fd = self.stream.take_fd()?;
+        if let Some(unsent) = self
+            .secure
+            .as_ref()
+            .and_then(|secure| secure.take_unsent(fd))
+        {
+            return Some(unsent);
+        }
+        if discard {
+            socket::discard_received(fd);
+        }
+        stream::close_fd(fd);
+        None
     }
-    /// Ends it with RST; nothing lingers.
+
+    /// Ends it with RST; nothing lingers. While OpenSSL runs: as [`Transport::close`].
     pub fn abort(&self) {
-        todo!()
+        if self
+            .secure
+            .as_ref()
+            .is_some_and(|secure| secure.cancel_if_busy())
+        {
+            return;
+        }
+        if let Some(fd) = self.stream.take_fd() {
+            socket::reset_on_close(fd);
+            stream::close_fd(fd);
+        }
     }
 }
 
-impl Unsent {
-    /// The descriptor to wait on for WRITE.
-    pub fn fd(&self) -> RawFd {
-        todo!()
-    }
-    /// Sends what the kernel takes: true when all is out, or when it never will be.
-    pub fn flush(&mut self) -> bool {
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;

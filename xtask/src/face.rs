@@ -1,7 +1,7 @@
 //! What a source of the C face declares, read with cbindgen's own parser.
 
 use crate::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A struct of which C programs see the name alone.
 pub struct Opaque {
@@ -11,7 +11,7 @@ pub struct Opaque {
     pub comment: Vec<String>,
 }
 
-/// The items of one source file, in its order.
+/// The items of a header's sources, in their order.
 #[derive(Default)]
 pub struct Source {
     /// `#[no_mangle]` functions.
@@ -26,12 +26,19 @@ pub struct Source {
     pub aliases: Vec<String>,
 }
 
-/// Reads one source file.
-pub fn read(path: &Path) -> Result<Source> {
+/// Reads the sources of one header.
+pub fn read_all(paths: &[PathBuf]) -> Result<Source> {
+    let mut source = Source::default();
+    for path in paths {
+        read_into(&mut source, path)?;
+    }
+    Ok(source)
+}
+
+fn read_into(source: &mut Source, path: &Path) -> Result<()> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|e| told(&e))?;
     let file = syn::parse_file(&text).map_err(|e| told(&e))?;
-    let mut source = Source::default();
     for item in &file.items {
         match item {
             syn::Item::Fn(item) if is_exported(item) => {
@@ -55,7 +62,7 @@ pub fn read(path: &Path) -> Result<Source> {
             _ => {}
         }
     }
-    Ok(source)
+    Ok(())
 }
 
 fn is_public(visibility: &syn::Visibility) -> bool {

@@ -1,0 +1,893 @@
+//! `net_conn.h`: one non-blocking connection.
+#![allow(non_camel_case_types)]
+
+use super::evloop::{self, ev_loop, evloop_io, evloop_timer};
+use super::guard::{self, fallible, infallible};
+use super::net_conn_options::{self, conn_options};
+use super::tls_types::{
+    conn_certificate, netconn_tls_ocsp, netconn_tls_ocsp_t, SocketTLSContext_T, SSL,
+};
+use super::types::c_bool;
+use crate::conn::machine::Timing;
+use crate::conn::options::{self, Options};
+use crate::conn::view::{RawCallback, View};
+use crate::conn::{Conn, Observer};
+use crate::errno::Errno;
+use crate::tls::Context;
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use std::mem::{offset_of, size_of};
+use std::rc::Rc;
+
+/// The state of a connection: INIT, RESOLVING, CONNECTING, TLS_HANDSHAKE, READY, CLOSED in this order (phases that are
+/// not needed are left out), ERROR from any of them.
+#[repr(C)]
+pub enum conn_state {
+    /// Made, not started.
+    CONN_INIT,
+    /// The name is being looked up.
+    CONN_RESOLVING,
+    /// Addresses are being tried.
+    CONN_CONNECTING,
+    /// Connected; TLS is being set up.
+    CONN_TLS_HANDSHAKE,
+    /// Bytes can flow. Stays so until both directions have ended cleanly.
+    CONN_READY,
+    /// Both directions have ended cleanly.
+    CONN_CLOSED,
+    /// It failed; see conn_get_error_msg.
+    CONN_ERROR,
+}
+
+/// `enum conn_state` as C code hands it over.
+pub type conn_state_t = c_int;
+
+/// What kind of failure it was.
+#[repr(C)]
+pub enum conn_error {
+    /// No error.
+    CONN_ERR_NONE,
+    /// The name could not be resolved; conn_get_errno is the resolver's status.
+    CONN_ERR_RESOLVE,
+    /// No address could be connected.
+    CONN_ERR_CONNECT,
+    /// A time-out, in any phase; conn_get_errno is ETIMEDOUT.
+    CONN_ERR_TIMEOUT,
+    /// The TLS protocol failed, or the stream was truncated.
+    CONN_ERR_TLS,
+    /// The peer's certificate was refused.
+    CONN_ERR_CERTIFICATE,
+    /// Reading or writing failed.
+    CONN_ERR_IO,
+    /// This process or machine ran out of descriptors, memory or ports.
+    CONN_ERR_RESOURCE,
+    /// What was asked for is impossible (a port of 70000).
+    CONN_ERR_INVALID,
+}
+
+/// `enum conn_error` as C code hands it over.
+pub type conn_error_t = c_int;
+
+/// Called from the loop. It may do anything: close this connection or another, open one, free the loop.
+pub type conn_event_cb = Option<unsafe extern "C" fn(c: *mut net_conn, arg: *mut c_void)>;
+
+/// How long the phases took, in nanoseconds. Filled as phases end; 0 until then.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct conn_timing {
+    /// Looking up the name.
+    pub resolve: u64,
+    /// From the first attempt to the one that won.
+    pub connect: u64,
+    /// The TLS handshake.
+    pub tls: u64,
+    /// From the beginning to the outcome.
+    pub total: u64,
+    /// Addresses tried.
+    pub attempts: c_uint,
+}
+
+/// A connection. The members are true at all times and for reading only. Only this library allocates one: what follows
+/// the members is private.
+#[repr(C)]
+pub struct net_conn {
+    /// See enum conn_state.
+    pub state: conn_state_t,
+    /// As given; valid until conn_close.
+    pub host: *mut c_char,
+    /// As given; valid until conn_close.
+    pub port: *mut c_char,
+    /// Whether TLS was asked for.
+    pub use_tls: c_bool,
+    /// The socket; -1 when there is none. While attempts race, the newest one's.
+    pub fd: c_int,
+    /// The TLS session; NULL when there is none. SSL_get_fd gives the socket.
+    pub ssl: *mut SSL,
+    /// NULL while the socket is not watched.
+    pub io_watcher: *mut evloop_io,
+    /// Not NULL exactly while it is armed, in CONN_CONNECTING and CONN_TLS_HANDSHAKE.
+    pub connect_timer: *mut evloop_timer,
+    /// As given.
+    pub on_ready: conn_event_cb,
+    /// As given.
+    pub on_error: conn_event_cb,
+    /// The argument of both.
+    pub cb_arg: *mut c_void,
+    /// As set last.
+    pub readable_cb: conn_event_cb,
+    /// As set last.
+    pub writable_cb: conn_event_cb,
+    /// The argument that was set last, of either.
+    pub rw_arg: *mut c_void,
+}
+
+// C programs read the members through this layout, the library writes them through `View`.
+const _: () = {
+    assert!(offset_of!(net_conn, state) == offset_of!(View, state));
+    assert!(offset_of!(net_conn, host) == offset_of!(View, host));
+    assert!(offset_of!(net_conn, port) == offset_of!(View, port));
+    assert!(offset_of!(net_conn, use_tls) == offset_of!(View, use_tls));
+    assert!(offset_of!(net_conn, fd) == offset_of!(View, fd));
+    assert!(offset_of!(net_conn, ssl) == offset_of!(View, ssl));
+    assert!(offset_of!(net_conn, io_watcher) == offset_of!(View, io_watcher));
+    assert!(offset_of!(net_conn, connect_timer) == offset_of!(View, connect_timer));
+    assert!(offset_of!(net_conn, on_ready) == offset_of!(View, on_ready));
+    assert!(offset_of!(net_conn, on_error) == offset_of!(View, on_error));
+    assert!(offset_of!(net_conn, cb_arg) == offset_of!(View, cb_arg));
+    assert!(offset_of!(net_conn, readable_cb) == offset_of!(View, readable_cb));
+    assert!(offset_of!(net_conn, writable_cb) == offset_of!(View, writable_cb));
+    assert!(offset_of!(net_conn, rw_arg) == offset_of!(View, rw_arg));
+    assert!(size_of::<net_conn>() == offset_of!(View, readable_arg));
+    assert!(offset_of!(Conn, view) == 0);
+    assert!(size_of::<conn_timing>() == size_of::<Timing>());
+    assert!(offset_of!(conn_timing, total) == offset_of!(Timing, total));
+    assert!(offset_of!(conn_timing, attempts) == offset_of!(Timing, attempts));
+};
+
+/// Tells a C program of its connection.
+struct CallC;
+
+impl CallC {
+    fn call(callback: RawCallback, conn: &Rc<Conn>, arg: *mut c_void) {
+        if let Some(callback) = callback {
+            // SAFETY: the program gave this callback for this connection; `conn` keeps the object alive during the
+            // call, nothing of it is borrowed, and a closed connection has another observer.
+            unsafe { callback(Rc::as_ptr(conn).cast_mut(), arg) }
+        }
+    }
+}
+
+impl Observer for CallC {
+    fn on_ready(&self, conn: &Rc<Conn>) {
+        Self::call(conn.view.on_ready.get(), conn, conn.view.cb_arg.get());
+    }
+    fn on_error(&self, conn: &Rc<Conn>) {
+        Self::call(conn.view.on_error.get(), conn, conn.view.cb_arg.get());
+    }
+    fn on_readable(&self, conn: &Rc<Conn>) {
+        Self::call(
+            conn.view.readable_cb.get(),
+            conn,
+            conn.view.readable_arg.get(),
+        );
+    }
+    fn on_writable(&self, conn: &Rc<Conn>) {
+        Self::call(
+            conn.view.writable_cb.get(),
+            conn,
+            conn.view.writable_arg.get(),
+        );
+    }
+}
+
+fn raw(callback: conn_event_cb) -> RawCallback {
+    // SAFETY: both are C function pointers of the same shape; they differ in the name of the type that the first pointer
+    // points to, and `net_conn` is the visible head of `Conn`.
+    unsafe { std::mem::transmute::<conn_event_cb, RawCallback>(callback) }
+}
+
+/// Holds the connection for the length of a call: a callback that runs inside may close it.
+///
+/// # Safety
+/// `c` is NULL or a connection that was not closed yet.
+unsafe fn hold(c: *mut net_conn) -> Option<Rc<Conn>> {
+    if c.is_null() {
+        return None;
+    }
+    let conn: *const Conn = c.cast_const().cast();
+    // SAFETY: every `net_conn` that C holds is the address inside an Rc that its loop owns until the close.
+    unsafe {
+        Rc::increment_strong_count(conn);
+        Some(Rc::from_raw(conn))
+    }
+}
+
+/// As [`hold`], where NULL is an error.
+unsafe fn required(c: *mut net_conn) -> Result<Rc<Conn>, Errno> {
+    // SAFETY: as the caller promises.
+    unsafe { hold(c) }.ok_or(Errno(libc::EINVAL))
+}
+
+/// Starts a connection.
+///
+/// Returns at once, in CONN_RESOLVING (host is a name, cached or not) or CONN_CONNECTING (host is an IPv4 or IPv6
+/// literal, `unix:/path` or `unix:@abstract`). Exactly one of `on_ready` and `on_error` is then called, from the loop,
+/// unless conn_close comes first; either may be NULL. Everything that is wrong with host or port is reported that way too
+/// (CONN_ERR_INVALID).
+///
+/// lp: NULL for the default loop. port: a number or a service name; NULL for "443" with TLS, else "80".
+///
+/// Several addresses are tried as RFC 8305 says. With TLS the certificate's chain and name are verified.
+///
+/// Returns the connection, to be ended by conn_close; NULL with errno EINVAL (no host; `unix:` with TLS), ECANCELED (closed by
+/// a callback that ran inside the call), ENOMEM, EPERM (a forked child uses its parent's loop).
+///
+/// # Safety
+/// The pointers are NULL or valid; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_new(
+    lp: *mut ev_loop,
+    host: *const c_char,
+    port: *const c_char,
+    use_tls: c_bool,
+    on_ready: conn_event_cb,
+    on_error: conn_event_cb,
+    arg: *mut c_void,
+) -> *mut net_conn {
+    fallible(|| {
+        let mut options = options::defaults();
+        options.use_tls = use_tls != 0;
+        // SAFETY: as the caller promises.
+        unsafe { open(lp, host, port, options, on_ready, on_error, arg) }
+    })
+}
+
+/// As conn_new, with options. NULL for the default options (conn_set_default_options).
+///
+/// The options are read during the call and copied. EINVAL, besides the reasons of conn_new: a `size` of 0 or larger
+/// than this library knows, a time that is NaN, server_side, a server's TLS context.
+///
+/// # Safety
+/// The pointers are NULL or valid; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_new_with(
+    lp: *mut ev_loop,
+    host: *const c_char,
+    port: *const c_char,
+    options: *const conn_options,
+    on_ready: conn_event_cb,
+    on_error: conn_event_cb,
+    arg: *mut c_void,
+) -> *mut net_conn {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let options = net_conn_options::read(options)?.unwrap_or_else(options::defaults);
+            open(lp, host, port, options, on_ready, on_error, arg)
+        }
+    })
+}
+
+/// # Safety
+/// As for `conn_new`.
+unsafe fn open(
+    lp: *mut ev_loop,
+    host: *const c_char,
+    port: *const c_char,
+    options: Options,
+    on_ready: conn_event_cb,
+    on_error: conn_event_cb,
+    arg: *mut c_void,
+) -> Result<*mut net_conn, Errno> {
+    guard::quiet_panics();
+    // SAFETY: as the caller promises.
+    let (host, port, lp) = unsafe {
+        (
+            guard::text(host)?,
+            guard::text(port)?,
+            evloop::loop_or_default(lp, "conn_new")?,
+        )
+    };
+    let host = host.ok_or(Errno(libc::EINVAL))?;
+    let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
+    let conn = Conn::open(&lp, host, port, options, Rc::new(CallC), prepare)?;
+    Ok(Rc::as_ptr(&conn).cast_mut().cast())
+}
+
+fn prepare(conn: &Conn, on_ready: conn_event_cb, on_error: conn_event_cb, arg: *mut c_void) {
+    conn.view.on_ready.set(raw(on_ready));
+    conn.view.on_error.set(raw(on_error));
+    conn.view.cb_arg.set(arg);
+}
+
+/// Takes over a connected stream socket (TCP or Unix), as its client or server side. The socket is made non-blocking and
+/// close-on-exec. The connection starts in CONN_TLS_HANDSHAKE or, plain, in CONN_CONNECTING until CONN_READY is reported
+/// from the loop. Its host and port are the peer's address.
+///
+/// A TLS client needs `server_name`, a TLS server `server_side` and a server's context in `tls` (EINVAL).
+///
+/// Returns the connection, which owns fd from now on; NULL with errno EBADF, ENOTSOCK, ENOTCONN, EINVAL, ENOMEM: fd stays the
+/// caller's.
+///
+/// # Safety
+/// The pointers are NULL or valid; fd is the caller's to give away; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_from_fd(
+    lp: *mut ev_loop,
+    fd: c_int,
+    options: *const conn_options,
+    on_ready: conn_event_cb,
+    on_error: conn_event_cb,
+    arg: *mut c_void,
+) -> *mut net_conn {
+    fallible(|| {
+        guard::quiet_panics();
+        // SAFETY: as the caller promises.
+        let (options, lp) = unsafe {
+            (
+                net_conn_options::read(options)?.unwrap_or_else(options::defaults),
+                evloop::loop_or_default(lp, "conn_from_fd")?,
+            )
+        };
+        let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
+        let conn = Conn::adopt(&lp, fd, options, Rc::new(CallC), prepare)?;
+        Ok(Rc::as_ptr(&conn).cast_mut().cast())
+    })
+}
+
+/// Ends a connection, in any state and from any callback: cancels what is under way, closes the socket, frees c, which is
+/// dead on return. No callback of it runs afterwards. Over TLS close_notify is sent. What the kernel does not take at once
+/// of bytes that were written, and of close_notify, is sent by the loop afterwards, for at most 5 seconds, and keeps it
+/// running so long. NULL is a no-op. Never blocks.
+///
+/// # Safety
+/// `c` is NULL or a connection that was not closed yet; the call is made on its loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_close(c: *mut net_conn) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.close();
+        }
+    })
+}
+
+/// As conn_close, but the peer gets a reset (RST) and nothing is sent any more.
+///
+/// # Safety
+/// As for conn_close.
+#[no_mangle]
+pub unsafe extern "C" fn conn_abort(c: *mut net_conn) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.abort();
+        }
+    })
+}
+
+/// Reads at most len bytes into buf.
+///
+/// Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each later
+/// call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or establishing
+/// failed; EINVAL: c is NULL, or buf is with a len above 0; ECONNRESET with CONN_ERR_TLS: the TCP stream ended without
+/// close_notify (truncation; see allow_truncation); else the errno of the failure, after the bytes that had arrived before
+/// it were read.
+///
+/// # Safety
+/// `c` is NULL or not closed; `buf` is NULL or has room for `len` bytes; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: usize) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { required(c) }?;
+        if len == 0 {
+            return conn.read(&mut []).map(|n| n as isize);
+        }
+        if buf.is_null() {
+            return Err(Errno(libc::EINVAL));
+        }
+        // More than isize::MAX cannot be read at once anyhow.
+        let len = len.min(isize::MAX as usize);
+        // SAFETY: not NULL, and the caller promises room for `len` bytes, which nobody else uses during the call.
+        let buf = unsafe { std::slice::from_raw_parts_mut(buf.cast(), len) };
+        conn.read(buf).map(|n| n as isize)
+    })
+}
+
+/// Writes at most len bytes of buf.
+///
+/// Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing can be
+/// taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
+/// establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; else the errno of
+/// the failure. Never raises SIGPIPE.
+///
+/// # Safety
+/// `c` is NULL or not closed; `buf` is NULL or points to `len` bytes; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, len: usize) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let (conn, buf) = unsafe { (required(c)?, guard::bytes(buf, len)?) };
+        conn.write(buf).map(|n| n as isize)
+    })
+}
+
+/// As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0 or above IOV_MAX
+/// (1024).
+///
+/// # Safety
+/// `c` is NULL or not closed; `iov` is NULL or points to `n` valid pieces; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_writev(
+    c: *mut net_conn,
+    iov: *const libc::iovec,
+    n: c_int,
+) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { required(c) }?;
+        let count = usize::try_from(n).map_err(|_| Errno(libc::EINVAL))?;
+        if count > libc::UIO_MAXIOV as usize || (count > 0 && iov.is_null()) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let mut pieces = [std::io::IoSlice::new(&[]); 16];
+        let mut more;
+        let pieces = if count <= pieces.len() {
+            &mut pieces[..count]
+        } else {
+            more = vec![std::io::IoSlice::new(&[]); count];
+            more.as_mut_slice()
+        };
+        for (i, piece) in pieces.iter_mut().enumerate() {
+            // SAFETY: i is below n, and the caller promises n valid pieces.
+            let bytes = unsafe {
+                let one = &*iov.add(i);
+                guard::bytes(one.iov_base, one.iov_len)?
+            };
+            *piece = std::io::IoSlice::new(bytes);
+        }
+        conn.write_vectored(pieces).map(|n| n as isize)
+    })
+}
+
+/// Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
+/// CONN_CLOSED when the peer's end of the stream was read too.
+///
+/// Returns 0; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or establishing failed), else the failure's.
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_shutdown(c: *mut net_conn) -> c_int {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        unsafe { required(c) }?.shutdown().map(|()| 0)
+    })
+}
+
+/// Sets the callback for "a read may give something": bytes, the end of the stream or a failure. May be set in any state,
+/// takes effect once on_ready has run. It fires in each round of the loop while the condition holds, also for bytes that
+/// wait inside TLS; it may be spurious (the read then gives EAGAIN). The end and a failure count until a read has
+/// returned them. NULL removes it.
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_set_readable_callback(
+    c: *mut net_conn,
+    cb: conn_event_cb,
+    arg: *mut c_void,
+) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.view.readable_cb.set(raw(cb));
+            conn.view.readable_arg.set(arg);
+            conn.view.rw_arg.set(arg);
+            conn.want_readable(cb.is_some());
+        }
+    })
+}
+
+/// Sets the callback for "a write may take something", in the manner of conn_set_readable_callback. It fires in each round
+/// while bytes can be taken: remove it when there is nothing to write.
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_set_writable_callback(
+    c: *mut net_conn,
+    cb: conn_event_cb,
+    arg: *mut c_void,
+) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.view.writable_cb.set(raw(cb));
+            conn.view.writable_arg.set(arg);
+            conn.view.rw_arg.set(arg);
+            conn.want_writable(cb.is_some());
+        }
+    })
+}
+
+/// The state; CONN_CLOSED for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_state(c: *mut net_conn) -> conn_state_t {
+    // SAFETY: as the caller promises.
+    infallible(conn_state::CONN_CLOSED as c_int, || {
+        unsafe { hold(c) }.map_or(conn_state::CONN_CLOSED as c_int, |conn| {
+            conn.view.state.get()
+        })
+    })
+}
+
+/// Why the connection failed, one line that names what was tried: `connect to example.org:443 failed:
+/// [2001:db8::1]:443 Network is unreachable; 192.0.2.7:443 Connection refused`. NULL while there is no error. Valid until
+/// conn_close.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_error_msg(c: *mut net_conn) -> *const c_char {
+    infallible(std::ptr::null(), || {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { hold(c) };
+        // The text lives in the connection, which its loop owns until the close.
+        conn.and_then(|conn| conn.failure().map(|f| f.message.as_ptr()))
+            .unwrap_or(std::ptr::null())
+    })
+}
+
+/// The host as given, valid until conn_close; NULL for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_host(c: *mut net_conn) -> *const c_char {
+    // SAFETY: as the caller promises.
+    infallible(std::ptr::null(), || {
+        unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.view.host.get().cast_const())
+    })
+}
+
+/// The port as given (or its default), valid until conn_close; NULL for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_port(c: *mut net_conn) -> *const c_char {
+    // SAFETY: as the caller promises.
+    infallible(std::ptr::null(), || {
+        unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.view.port.get().cast_const())
+    })
+}
+
+/// Whether TLS was asked for; false for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_use_tls(c: *mut net_conn) -> c_bool {
+    // SAFETY: as the caller promises.
+    infallible(0, || {
+        unsafe { hold(c) }.map_or(0, |conn| c_bool::from(conn.view.use_tls.get()))
+    })
+}
+
+/// The kind of the failure; CONN_ERR_NONE while there is none, and for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_error(c: *mut net_conn) -> conn_error_t {
+    infallible(0, || {
+        // SAFETY: as the caller promises.
+        unsafe { hold(c) }
+            .and_then(|conn| conn.failure().map(|f| f.kind as c_int))
+            .unwrap_or(0)
+    })
+}
+
+/// The errno of the failure, or with CONN_ERR_RESOLVE the resolver's status (EAI_*): see netconn_strerror. EPROTO for TLS
+/// and certificates, ECONNRESET for truncation, ETIMEDOUT for every time-out, ECANCELED where on_socket refused or
+/// dns_shutdown came. 0 while there is none, and for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_errno(c: *mut net_conn) -> c_int {
+    infallible(0, || {
+        // SAFETY: as the caller promises.
+        unsafe { hold(c) }
+            .and_then(|conn| conn.failure().map(|f| f.code))
+            .unwrap_or(0)
+    })
+}
+
+/// OpenSSL's verify code of the peer's certificate (0 is X509_V_OK); -1 when none was verified. Stays after a failure.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_verify_result(c: *mut net_conn) -> c_long {
+    // SAFETY: as the caller promises.
+    infallible(-1, || {
+        unsafe { hold(c) }.map_or(-1, |conn| conn.verify_result() as c_long)
+    })
+}
+
+/// What conn_new, and options of NULL, use from now on in this process (conn_new's own use_tls wins). NULL: the built-in
+/// defaults. The options are copied. Any thread.
+///
+/// Returns 0; -1 with errno EINVAL as conn_new_with.
+///
+/// # Safety
+/// `options` is NULL or valid.
+#[no_mangle]
+pub unsafe extern "C" fn conn_set_default_options(options: *const conn_options) -> c_int {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let options = unsafe { net_conn_options::read(options) }?;
+        options::set_defaults(options);
+        Ok(0)
+    })
+}
+
+/// Replaces the TLS context that connections without one of their own use, in this process; holds a reference to it. NULL
+/// brings the default back: the system's trust store, chain and name verified, TLS 1.2 and up. Any thread.
+///
+/// Returns 0; -1 with errno EINVAL for a server's context.
+///
+/// # Safety
+/// `context` is NULL or a context that was not freed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_set_default_tls(context: SocketTLSContext_T) -> c_int {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let context = unsafe { super::netconn_tls::context(context) };
+        if context.as_ref().is_some_and(|c| c.is_server()) {
+            return Err(Errno(libc::EINVAL));
+        }
+        Context::set_default_client(context);
+        Ok(0)
+    })
+}
+
+/// Lets the connection keep evloop_run running (the default).
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_ref(c: *mut net_conn) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.set_ref(true);
+        }
+    })
+}
+
+/// The connection does not keep evloop_run running. Idempotent.
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_unref(c: *mut net_conn) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.set_ref(false);
+        }
+    })
+}
+
+/// Bytes that a read gives without asking the kernel (decrypted already); 0 for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_pending(c: *mut net_conn) -> usize {
+    // SAFETY: as the caller promises.
+    infallible(0, || unsafe { hold(c) }.map_or(0, |conn| conn.pending()))
+}
+
+/// The socket, owned by the connection; -1 with errno ENOTCONN when there is none, and for NULL (EINVAL).
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_fd(c: *mut net_conn) -> c_int {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let fd = unsafe { required(c) }?.view.fd.get();
+        if fd < 0 {
+            return Err(Errno(libc::ENOTCONN));
+        }
+        Ok(fd)
+    })
+}
+
+/// Writes our end's address to addr and its length to len, which holds the room at addr before (a longer address is
+/// cut, as getsockname(2) does).
+///
+/// Returns 0; -1 with errno ENOTCONN when there is no socket, EINVAL for NULL.
+///
+/// # Safety
+/// The pointers are NULL or valid.
+#[no_mangle]
+pub unsafe extern "C" fn conn_local_addr(
+    c: *mut net_conn,
+    addr: *mut libc::sockaddr,
+    len: *mut libc::socklen_t,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    fallible(|| unsafe { socket_address(c, addr, len, false) })
+}
+
+/// As conn_local_addr, for the peer's address.
+///
+/// # Safety
+/// The pointers are NULL or valid.
+#[no_mangle]
+pub unsafe extern "C" fn conn_peer_addr(
+    c: *mut net_conn,
+    addr: *mut libc::sockaddr,
+    len: *mut libc::socklen_t,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    fallible(|| unsafe { socket_address(c, addr, len, true) })
+}
+
+/// # Safety
+/// The pointers are NULL or valid, `*len` is the room at `addr`.
+unsafe fn socket_address(
+    c: *mut net_conn,
+    addr: *mut libc::sockaddr,
+    len: *mut libc::socklen_t,
+    peer: bool,
+) -> Result<c_int, Errno> {
+    // SAFETY: as the caller promises.
+    let conn = unsafe { required(c) }?;
+    if addr.is_null() || len.is_null() {
+        return Err(Errno(libc::EINVAL));
+    }
+    let address = conn.socket_address(peer)?;
+    // SAFETY: `addr` has room for `*len` bytes, of which no more than the address has are written; the two do not overlap.
+    unsafe {
+        let room = (*len).min(address.len()) as usize;
+        std::ptr::copy_nonoverlapping(address.as_ptr().cast::<u8>(), addr.cast::<u8>(), room);
+        *len = address.len();
+    }
+    Ok(0)
+}
+
+/// The protocol agreed on by ALPN, valid until conn_close; NULL while there is none.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_alpn(c: *mut net_conn) -> *const c_char {
+    infallible(std::ptr::null(), || {
+        // SAFETY: as the caller promises; the text lives in the connection, which its loop owns until the close.
+        unsafe { hold(c) }
+            .and_then(|conn| conn.alpn().map(|s| s.as_ptr()))
+            .unwrap_or(std::ptr::null())
+    })
+}
+
+/// "TLSv1.2" or "TLSv1.3"; NULL while there is none.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_tls_version(c: *mut net_conn) -> *const c_char {
+    infallible(std::ptr::null(), || {
+        // SAFETY: as the caller promises.
+        match unsafe { hold(c) }.and_then(|conn| conn.tls_version()) {
+            Some("TLSv1.3") => c"TLSv1.3".as_ptr(),
+            Some("TLSv1.2") => c"TLSv1.2".as_ptr(),
+            Some("TLSv1.1") => c"TLSv1.1".as_ptr(),
+            Some("TLSv1") => c"TLSv1".as_ptr(),
+            _ => std::ptr::null(),
+        }
+    })
+}
+
+/// OpenSSL's name of the cipher suite, valid until conn_close; NULL while there is none.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_cipher(c: *mut net_conn) -> *const c_char {
+    infallible(std::ptr::null(), || {
+        // SAFETY: as the caller promises; the text lives in the connection, which its loop owns until the close.
+        unsafe { hold(c) }
+            .and_then(|conn| conn.cipher().map(|s| s.as_ptr()))
+            .unwrap_or(std::ptr::null())
+    })
+}
+
+/// Whether an earlier TLS session was resumed.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_session_reused(c: *mut net_conn) -> c_bool {
+    // SAFETY: as the caller promises.
+    infallible(0, || {
+        unsafe { hold(c) }.map_or(0, |conn| c_bool::from(conn.session_reused()))
+    })
+}
+
+/// How long the phases took; valid until conn_close, changing as phases end. NULL for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_timing(c: *mut net_conn) -> *const conn_timing {
+    infallible(std::ptr::null(), || {
+        // SAFETY: as the caller promises; the timing lives in the connection, which its loop owns until the close.
+        unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.timing_address().cast())
+    })
+}
+
+/// The peer's certificate. The caller sets certificate->size to sizeof(struct conn_certificate) before.
+///
+/// Returns 0; -1 with errno ENOENT (there is none), EINVAL (NULL, or a size of 0 or larger than this library knows).
+///
+/// # Safety
+/// `c` is NULL or not closed; `certificate` is NULL or valid for the size that it names.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_peer_certificate(
+    c: *mut net_conn,
+    certificate: *mut conn_certificate,
+) -> c_int {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let conn = required(c)?;
+            super::tls_types::write_certificate(certificate, || conn.peer_certificate())?;
+        }
+        Ok(0)
+    })
+}
+
+/// What the peer's OCSP staple said: NETCONN_TLS_OCSP_NONE, since staples are not asked for.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_ocsp_status(c: *mut net_conn) -> netconn_tls_ocsp_t {
+    let _ = c;
+    netconn_tls_ocsp::NETCONN_TLS_OCSP_NONE as netconn_tls_ocsp_t
+}
+
+/// Keeps a pointer of the program's with the connection.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_set_data(c: *mut net_conn, data: *mut c_void) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.view.data.set(data);
+        }
+    })
+}
+
+/// What conn_set_data kept; NULL before, and for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_get_data(c: *mut net_conn) -> *mut c_void {
+    // SAFETY: as the caller promises.
+    infallible(std::ptr::null_mut(), || {
+        unsafe { hold(c) }.map_or(std::ptr::null_mut(), |conn| conn.view.data.get())
+    })
+}

@@ -1,0 +1,725 @@
+//! The machine on a loop: turns what happens into events, and actions into system calls.
+//!
+//! Nothing is borrowed while an action runs, because `on_socket`, an OpenSSL callback or the outcome's callback may
+//! close the connection, which then runs the machine again underneath.
+
+use super::attempt::{self, Attempt, Refusal};
+use super::failure;
+use super::machine::{Action, AttemptError, Cause, ErrorKind, Event, Phase, Start, State};
+use super::{client_context, linger, Conn, ALWAYS, LOOKUP};
+use crate::clock;
+use crate::dns;
+use crate::errno::Errno;
+use crate::evloop::{Interest, IoHandler, Task, TimerHandler};
+use crate::tls;
+use crate::transport::{self, FailureKind, Operation, Stop, Transport};
+use socket2::SockRef;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+impl Conn {
+    /// The beginning of [`Conn::open`]. Whatever is wrong is told from the loop.
+    pub(super) fn begin(self: &Rc<Self>, unix: Option<&str>) {
+        let host = self.text(&self.view.host).to_owned();
+        let port = self.text(&self.view.port).to_owned();
+        if let Some(path) = unix {
+            match attempt::unix_address(path) {
+                Ok(addr) => self.begin_with_addresses(vec![dns::Address {
+                    addr,
+                    socktype: libc::SOCK_STREAM,
+                    protocol: 0,
+                }]),
+                Err(errno) => {
+                    let limit = std::mem::size_of::<libc::sockaddr_un>() - 3;
+                    let why = if errno.0 == libc::ENAMETOOLONG {
+                        format!("the path is longer than {limit} bytes")
+                    } else {
+                        "the path is empty".to_owned()
+                    };
+                    self.invalid(State::Connecting, errno, &why);
+                }
+            }
+            return;
+        }
+        let query = dns::Query {
+            host: Some(host.clone()),
+            service: Some(port.clone()),
+            family: self
+                .with_establishing(|e| e.options.family)
+                .unwrap_or(libc::AF_UNSPEC),
+            socktype: libc::SOCK_STREAM,
+            protocol: libc::IPPROTO_TCP,
+        };
+        let bad_port = !port.is_empty()
+            && port.bytes().all(|b| b.is_ascii_digit())
+            && port.parse::<u16>().is_err();
+        match dns::literal(&query) {
+            Some(answer) => {
+                let bare = host.trim_start_matches('[').trim_end_matches(']');
+                let bare = bare.split('%').next().unwrap_or(bare).to_owned();
+                self.with_establishing(|e| e.ascii_host = bare);
+                match answer {
+                    _ if bad_port => self.bad_port(State::Connecting),
+                    Ok(addresses) => self.begin_with_addresses(addresses.to_vec()),
+                    Err(error) => self.unresolvable_literal(error),
+                }
+            }
+            None if bad_port => self.bad_port(State::Resolving),
+            None => match dns::to_ascii(&host) {
+                Some(ascii) => {
+                    self.with_establishing(|e| e.ascii_host = ascii);
+                    self.step(LOOKUP);
+                }
+                None => self.invalid(
+                    State::Resolving,
+                    Errno(libc::EINVAL),
+                    "this is not a possible host name",
+                ),
+            },
+        }
+    }
+
+    fn begin_with_addresses(self: &Rc<Self>, addresses: Vec<dns::Address>) {
+        let count = addresses.len();
+        self.with_establishing(|e| e.addresses = addresses);
+        self.step(Event::Start(Start::Addresses(count)));
+    }
+
+    fn bad_port(&self, state: State) {
+        self.invalid(
+            state,
+            Errno(libc::EINVAL),
+            "the port is neither a number from 0 to 65535 nor a known service",
+        );
+    }
+
+    fn unresolvable_literal(&self, error: dns::ResolveError) {
+        if error.status == libc::EAI_SERVICE {
+            self.bad_port(State::Connecting);
+        } else {
+            let why = error.to_string();
+            self.invalid(State::Connecting, Errno(libc::EINVAL), &why);
+        }
+    }
+
+    /// The program will hear from the loop that this cannot work.
+    fn invalid(&self, state: State, errno: Errno, why: &str) {
+        self.with_establishing(|e| e.complaint = Some(why.to_owned()));
+        self.set_state(state);
+        self.defer(Event::Invalid(errno.0));
+    }
+
+    /// The beginning of [`Conn::adopt`].
+    pub(super) fn begin_adopted(self: &Rc<Self>, adopted: Adopted) -> Result<(), Errno> {
+        let tls = self.view.use_tls.get();
+        let tcp = adopted.tcp;
+        // SAFETY: `check` found an open descriptor, and the caller gives it to us with this call.
+        let fd = unsafe { OwnedFd::from_raw_fd(adopted.fd) };
+        let options = self.with_establishing(|e| e.options.clone());
+        if let (true, Some(options)) = (tcp, options) {
+            // As a hint: the socket works without them too.
+            let _ = attempt::set_tcp_options(&SockRef::from(&fd), &options);
+        }
+        self.own(Transport::plain(fd));
+        if tls {
+            self.set_state(State::TlsHandshake);
+            self.defer(Event::Start(Start::Connected));
+        } else {
+            self.step(Event::Start(Start::Connected));
+            self.defer(Event::AttemptConnected(0));
+        }
+        Ok(())
+    }
+
+    pub(super) fn with_establishing<R>(
+        &self,
+        look: impl FnOnce(&mut super::Establishing) -> R,
+    ) -> Option<R> {
+        self.establishing.borrow_mut().as_deref_mut().map(look)
+    }
+
+    /// Feeds an event to the machine from the loop's next round.
+    pub(super) fn defer(&self, event: Event) {
+        let Some(this) = self.rc() else { return };
+        let first = {
+            let mut deferred = self.deferred.borrow_mut();
+            deferred.push(event);
+            deferred.len() == 1
+        };
+        if first {
+            self.lp.defer(this);
+        }
+    }
+
+    /// Feeds an event to the machine and does what it says.
+    pub(super) fn step(self: &Rc<Self>, event: Event) {
+        let mut actions = Vec::new();
+        let state = {
+            let mut machine = self.machine.borrow_mut();
+            machine.handle(event, clock::now(), &mut actions);
+            self.timing.set(machine.timing());
+            machine.state()
+        };
+        // The states in which something is reported show once everything before it is released.
+        if !matches!(state, State::Ready | State::Error) {
+            self.set_state(state);
+        }
+        self.update_timer();
+        let closing = event == Event::Close;
+        for action in actions {
+            // Closed underneath: that close has released what was there.
+            if self.closed.get() && !closing {
+                self.discard(action);
+                continue;
+            }
+            self.perform(action);
+        }
+    }
+
+    /// An action whose connection was closed by the action before it.
+    fn discard(&self, action: Action) {
+        if let Action::CloseAttempt { address, .. } = action {
+            self.close_attempt(address);
+        }
+    }
+
+    fn perform(self: &Rc<Self>, action: Action) {
+        match action {
+            Action::StartLookup => self.start_lookup(),
+            Action::CancelLookup => {
+                if let Some(request) = self.with_establishing(|e| e.request.take()).flatten() {
+                    request.cancel();
+                }
+            }
+            Action::StartAttempt(index) => self.start_attempt(index),
+            Action::CloseAttempt { address, timed_out } => {
+                if timed_out {
+                    self.with_establishing(|e| e.reasons.push((address, "timed out".to_owned())));
+                }
+                self.close_attempt(address);
+            }
+            Action::Adopt(index) => {
+                // The winner keeps its watcher: no system call to forget it and to know it again.
+                if let Some(attempt) = self.remove_attempt(index) {
+                    *self.watcher.borrow_mut() = Some(attempt.watcher);
+                    self.own(Transport::plain(attempt.socket));
+                }
+            }
+            Action::StartTls => self.start_tls(),
+            Action::DropTransport => self.drop_transport(),
+            Action::CloseTransport => self.close_transport(),
+            Action::ReportReady => self.report_ready(),
+            Action::ReportError(cause) => self.report_error(cause),
+        }
+    }
+
+    fn update_timer(self: &Rc<Self>) {
+        let (due, show) = {
+            let machine = self.machine.borrow();
+            (machine.next_timeout(), machine.is_connect_timer_armed())
+        };
+        if self.closed.get() || due.is_none() {
+            self.drop_timer();
+            return;
+        }
+        let timer = {
+            let mut slot = self.timer.borrow_mut();
+            slot.get_or_insert_with(|| self.lp.timer(self.clone()))
+                .clone()
+        };
+        timer.set_deadline(due);
+        let shown = if show {
+            Rc::as_ptr(&timer).cast_mut().cast()
+        } else {
+            std::ptr::null_mut()
+        };
+        self.view.connect_timer.set(shown);
+    }
+
+    // ---- lookup
+
+    fn start_lookup(self: &Rc<Self>) {
+        let Some((name, family)) =
+            self.with_establishing(|e| (e.ascii_host.clone(), e.options.family))
+        else {
+            return;
+        };
+        let query = dns::Query {
+            host: Some(name),
+            service: Some(self.text(&self.view.port).to_owned()),
+            family,
+            socktype: libc::SOCK_STREAM,
+            protocol: libc::IPPROTO_TCP,
+        };
+        let this = Rc::downgrade(self);
+        let done = move |answer: dns::Answer| {
+            if let Some(this) = this.upgrade() {
+                this.on_answer(answer);
+            }
+        };
+        match dns::resolve(&self.lp, query, done) {
+            Ok(request) => {
+                self.with_establishing(|e| {
+                    e.request = Some(request);
+                    e.looked_up = true;
+                });
+            }
+            Err(errno) => {
+                self.with_establishing(|e| e.complaint = Some(errno.to_string()));
+                self.defer(Event::ResolveFailed(ErrorKind::Resource, errno.0));
+            }
+        }
+    }
+
+    fn on_answer(self: Rc<Self>, answer: dns::Answer) {
+        self.with_establishing(|e| e.request = None);
+        match answer {
+            Ok(addresses) => {
+                let count = addresses.len();
+                self.with_establishing(|e| e.addresses = addresses.to_vec());
+                self.step(Event::Resolved(count));
+            }
+            Err(error) if error.status == libc::EAI_SERVICE => {
+                let why = "the port is neither a number from 0 to 65535 nor a known service";
+                self.with_establishing(|e| e.complaint = Some(why.to_owned()));
+                self.step(Event::Invalid(libc::EINVAL));
+            }
+            Err(error) => {
+                let cancelled = error.errno.0 == libc::ECANCELED;
+                let memory = error.status == libc::EAI_MEMORY;
+                let (code, why) = if cancelled {
+                    (libc::ECANCELED, "the resolver was shut down".to_owned())
+                } else {
+                    (error.code(), error.to_string())
+                };
+                let kind = match memory {
+                    true => ErrorKind::Resource,
+                    false => ErrorKind::Resolve,
+                };
+                self.with_establishing(|e| e.complaint = Some(why));
+                self.step(Event::ResolveFailed(kind, code));
+            }
+        }
+    }
+
+    // ---- attempts
+
+    fn start_attempt(self: &Rc<Self>, index: usize) {
+        let Some((addr, options)) = self
+            .with_establishing(|e| Some((e.addresses.get(index)?.addr.clone(), e.options.clone())))
+            .flatten()
+        else {
+            return;
+        };
+        crate::log!(
+            Debug,
+            "{}: trying {}",
+            self.endpoint(),
+            failure::address(&addr)
+        );
+        let started = attempt::start(&addr, &options).and_then(|socket| {
+            if self.closed.get() {
+                // `on_socket` closed the connection.
+                return Err(Refusal::OnSocket(0));
+            }
+            let watcher = self
+                .lp
+                .watch(
+                    socket.as_raw_fd(),
+                    Interest::WRITE.with(Interest::HANGUP),
+                    self.clone(),
+                )
+                .map_err(|errno| Refusal::Errno(errno, Some("watch")))?;
+            Ok(Attempt {
+                index,
+                socket,
+                watcher,
+            })
+        });
+        if self.closed.get() {
+            return;
+        }
+        match started {
+            Ok(attempt) => {
+                self.with_establishing(|e| e.attempts.push(attempt));
+                self.show_newest_attempt();
+            }
+            Err(refusal) => {
+                let (reason, error) = match refusal {
+                    Refusal::Errno(errno, None) => {
+                        (errno.to_string(), AttemptError::Errno(errno.0))
+                    }
+                    Refusal::Errno(errno, Some(call)) => {
+                        (format!("{call}: {errno}"), AttemptError::Errno(errno.0))
+                    }
+                    Refusal::OnSocket(value) => (
+                        format!("refused by on_socket with {value}"),
+                        AttemptError::Refused,
+                    ),
+                };
+                self.with_establishing(|e| e.reasons.push((index, reason)));
+                // From the loop: this may still be inside the call that opened the connection.
+                self.defer(Event::AttemptFailed(index, error));
+            }
+        }
+    }
+
+    /// Takes an attempt out of the race.
+    fn remove_attempt(&self, index: usize) -> Option<Attempt> {
+        self.with_establishing(|e| {
+            let place = e.attempts.iter().position(|a| a.index == index)?;
+            Some(e.attempts.remove(place))
+        })
+        .flatten()
+    }
+
+    /// Closes an attempt's socket, which the loop forgets before.
+    fn close_attempt(&self, index: usize) {
+        if let Some(attempt) = self.remove_attempt(index) {
+            attempt.watcher.close();
+        }
+        self.show_newest_attempt();
+    }
+
+    /// The visible members show the newest attempt while attempts race.
+    fn show_newest_attempt(&self) {
+        if self.transport.borrow().is_some() {
+            return;
+        }
+        let shown = self
+            .with_establishing(|e| {
+                e.attempts.last().map(|a| {
+                    (
+                        a.socket.as_raw_fd(),
+                        Rc::as_ptr(&a.watcher).cast_mut().cast(),
+                    )
+                })
+            })
+            .flatten()
+            .unwrap_or((-1, std::ptr::null_mut()));
+        self.view.fd.set(shown.0);
+        self.view.io_watcher.set(shown.1);
+    }
+
+    fn on_attempt_io(self: Rc<Self>, fd: RawFd) {
+        let found = self
+            .with_establishing(|e| {
+                e.attempts
+                    .iter()
+                    .find(|a| a.socket.as_raw_fd() == fd)
+                    .map(|a| a.index)
+            })
+            .flatten();
+        let Some(index) = found else { return };
+        // SAFETY: the attempt owns the descriptor, and nothing closes it before this call returns.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        match SockRef::from(&borrowed).take_error() {
+            Ok(None) => self.step(Event::AttemptConnected(index)),
+            Ok(Some(error)) | Err(error) => {
+                let errno = Errno::from(error);
+                self.close_attempt(index);
+                self.with_establishing(|e| e.reasons.push((index, errno.to_string())));
+                self.step(Event::AttemptFailed(index, AttemptError::Errno(errno.0)));
+            }
+        }
+    }
+
+    // ---- the connection's own socket
+
+    /// The socket is the connection's from now on.
+    fn own(&self, transport: Transport) {
+        let fd = transport.fd();
+        self.view.fd.set(fd);
+        let watcher = self
+            .watcher
+            .borrow()
+            .as_ref()
+            .map_or(std::ptr::null(), Rc::as_ptr);
+        self.view.io_watcher.set(watcher.cast_mut().cast());
+        *self.transport.borrow_mut() = Some(Rc::new(transport));
+    }
+
+    /// Watches the connection's socket, or changes what for.
+    pub(super) fn watch(self: &Rc<Self>, interest: Interest) -> Result<(), Errno> {
+        self.interest.set(interest);
+        if let Some(watcher) = self.watcher.borrow().as_ref() {
+            watcher.set_interest(interest);
+            return Ok(());
+        }
+        let watcher = self.lp.watch(self.view.fd.get(), interest, self.clone())?;
+        self.view
+            .io_watcher
+            .set(Rc::as_ptr(&watcher).cast_mut().cast());
+        *self.watcher.borrow_mut() = Some(watcher);
+        Ok(())
+    }
+
+    fn start_tls(self: &Rc<Self>) {
+        if let Err(failure) = self.secure() {
+            self.fail_transport(failure);
+            return;
+        }
+        self.on_handshake_io();
+    }
+
+    /// Puts TLS on the connection's socket.
+    fn secure(self: &Rc<Self>) -> Result<(), transport::Failure> {
+        let refused = |error: tls::Error| transport::Failure {
+            kind: FailureKind::Tls,
+            errno: error.errno,
+            text: error.text,
+        };
+        let gone = || transport::Failure {
+            kind: FailureKind::Io,
+            errno: Errno(libc::ENOTCONN),
+            text: "the socket is gone".to_owned(),
+        };
+        let (options, ascii_host) = self
+            .with_establishing(|e| (e.options.clone(), e.ascii_host.clone()))
+            .ok_or_else(gone)?;
+        let session = if options.server_side {
+            // Checked when the connection was made: a server side has a context.
+            options.tls.as_ref().ok_or_else(gone)?.accept()
+        } else {
+            let named = options.server_name.as_deref();
+            let ascii = named.and_then(dns::to_ascii);
+            client_context(&options).and_then(|context| {
+                context.connect(tls::Peer {
+                    host: self.text(&self.view.host),
+                    port: self.text(&self.view.port),
+                    server_name: ascii.as_deref().or(named).unwrap_or(&ascii_host),
+                })
+            })
+        }
+        .map_err(refused)?;
+        let plain = self.transport.take().and_then(Rc::into_inner);
+        let fd = plain.and_then(Transport::into_fd).ok_or_else(gone)?;
+        let secure = Transport::secure(fd, session, options.allow_truncation)?;
+        self.view.ssl.set(
+            secure
+                .session()
+                .map_or(std::ptr::null_mut(), |s| s.ssl().cast()),
+        );
+        *self.transport.borrow_mut() = Some(Rc::new(secure));
+        Ok(())
+    }
+
+    fn on_handshake_io(self: &Rc<Self>) {
+        let Some(transport) = self.transport() else {
+            return;
+        };
+        match transport.handshake() {
+            Ok(()) => self.step(Event::TlsDone),
+            Err(Stop::Blocked) => {
+                let watched = self.watch(transport.waits_for(Operation::Read).with(ALWAYS));
+                if let Err(errno) = watched {
+                    self.fail_watch(errno);
+                }
+            }
+            // A callback that ran inside the handshake came back here: the outer call decides.
+            Err(Stop::Refused(_)) => {}
+            Err(Stop::Failed(failure)) => self.fail_transport(failure),
+        }
+    }
+
+    /// The handshake failed; we are called from the loop.
+    fn fail_transport(self: &Rc<Self>, failure: transport::Failure) {
+        if self.closed.get() {
+            return;
+        }
+        let kind = error_kind(&failure);
+        let errno = failure.errno.0;
+        self.note_failure(&failure);
+        self.step(Event::TransportFailed(kind, errno));
+    }
+
+    pub(super) fn fail_watch(self: &Rc<Self>, errno: Errno) {
+        self.set_failure(
+            ErrorKind::Resource,
+            errno.0,
+            format!("cannot watch the socket of {}: {errno}", self.endpoint()),
+        );
+        self.defer(Event::TransportFailed(ErrorKind::Resource, errno.0));
+    }
+
+    /// Writes the message of a transport's failure, before the session that knows more is gone.
+    pub(super) fn note_failure(&self, failure: &transport::Failure) {
+        let endpoint = self.endpoint();
+        let message = match failure.kind {
+            FailureKind::Io => format!("connection to {endpoint} failed: {}", failure.text),
+            FailureKind::Tls | FailureKind::Certificate => {
+                format!("TLS with {endpoint}: {}", failure.text)
+            }
+        };
+        self.set_failure(error_kind(failure), failure.errno.0, message);
+    }
+
+    /// The program closed a connection that was, or had been, READY.
+    fn close_transport(self: &Rc<Self>) {
+        self.drop_watcher();
+        self.view.fd.set(-1);
+        self.view.ssl.set(std::ptr::null_mut());
+        let Some(transport) = self.transport.take() else {
+            return;
+        };
+        let unsent = transport.close();
+        if let (Some(unsent), false) = (unsent, self.lp.is_freed()) {
+            linger::start(&self.lp, unsent);
+        }
+    }
+
+    // ---- the outcome
+
+    fn report_ready(self: &Rc<Self>) {
+        drop(self.establishing.take());
+        self.established.set(true);
+        self.set_state(State::Ready);
+        let observer = self.observer.borrow().clone();
+        observer.on_ready(self);
+        self.update_interest();
+    }
+
+    fn report_error(self: &Rc<Self>, cause: Cause) {
+        let message = self.error_message(cause);
+        let (kind, code) = match cause {
+            Cause::Resolve(kind, code)
+            | Cause::Connect(kind, code)
+            | Cause::Transport(kind, code) => (kind, code),
+            Cause::Timeout(_) => (ErrorKind::Timeout, libc::ETIMEDOUT),
+            Cause::Invalid(errno) => (ErrorKind::Invalid, errno),
+        };
+        self.set_failure(kind, code, message);
+        let old = self.establishing.take();
+        if let (Cause::Connect(..) | Cause::Timeout(Phase::Connect), Some(old)) = (cause, &old) {
+            if old.looked_up {
+                dns::forget(&old.ascii_host);
+            }
+        }
+        drop(old);
+        if !self.established.get() {
+            self.drop_transport();
+        }
+        self.drop_timer();
+        self.set_state(State::Error);
+        let observer = self.observer.borrow().clone();
+        observer.on_error(self);
+        self.update_interest();
+    }
+
+    fn error_message(&self, cause: Cause) -> String {
+        let endpoint = self.endpoint();
+        let complaint = || {
+            self.with_establishing(|e| e.complaint.take())
+                .flatten()
+                .unwrap_or_default()
+        };
+        match cause {
+            Cause::Resolve(..) => format!(
+                "connect to {endpoint} failed: cannot resolve the name: {}",
+                complaint()
+            ),
+            Cause::Invalid(_) => format!("connect to {endpoint} failed: {}", complaint()),
+            Cause::Connect(..) | Cause::Timeout(Phase::Connect) => {
+                format!("connect to {endpoint} failed: {}", self.attempts_text())
+            }
+            Cause::Timeout(Phase::Resolve) => {
+                format!("connect to {endpoint} failed: resolving the name timed out")
+            }
+            Cause::Timeout(Phase::Tls) => format!("TLS with {endpoint}: the handshake timed out"),
+            // Noted when it happened.
+            Cause::Transport(..) => format!("connection to {endpoint} failed"),
+        }
+    }
+
+    /// `ADDRESS:PORT REASON; ADDRESS:PORT REASON`, in the order of failing.
+    fn attempts_text(&self) -> String {
+        let text = self.with_establishing(|e| {
+            let reasons = e.reasons.iter().filter_map(|(index, reason)| {
+                let addr = &e.addresses.get(*index)?.addr;
+                Some(format!("{} {reason}", failure::address(addr)))
+            });
+            reasons.collect::<Vec<_>>().join("; ")
+        });
+        match text {
+            Some(text) if !text.is_empty() => text,
+            _ => "timed out".to_owned(),
+        }
+    }
+}
+
+fn error_kind(failure: &transport::Failure) -> ErrorKind {
+    match failure.kind {
+        _ if failure::is_resource(failure.errno) => ErrorKind::Resource,
+        FailureKind::Io => ErrorKind::Io,
+        FailureKind::Tls => ErrorKind::Tls,
+        FailureKind::Certificate => ErrorKind::Certificate,
+    }
+}
+
+impl IoHandler for Conn {
+    fn on_io(self: Rc<Self>, fd: RawFd, ready: Interest) {
+        if self.established.get() {
+            self.on_ready_io(ready);
+        } else if self.transport.borrow().is_some() {
+            if self.state() == State::TlsHandshake {
+                self.on_handshake_io();
+            }
+        } else {
+            self.on_attempt_io(fd);
+        }
+    }
+}
+
+impl TimerHandler for Conn {
+    fn on_timer(self: Rc<Self>) {
+        self.step(Event::Timer);
+    }
+}
+
+impl Task for Conn {
+    fn run(self: Rc<Self>) {
+        let events = self.deferred.take();
+        for event in events {
+            if self.closed.get() {
+                return;
+            }
+            self.step(event);
+        }
+    }
+}
+
+/// A socket that a program hands over, looked at before it changes owner.
+pub(super) struct Adopted {
+    fd: RawFd,
+    tcp: bool,
+    pub(super) host: String,
+    pub(super) port: String,
+}
+
+impl Adopted {
+    /// ENOTSOCK, ENOTCONN, EBADF; EINVAL for a socket that is no stream.
+    pub(super) fn check(fd: RawFd) -> Result<Adopted, Errno> {
+        if fd < 0 {
+            return Err(Errno(libc::EBADF));
+        }
+        // SAFETY: used for queries alone, which answer EBADF themselves where the number is not an open descriptor.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let socket = SockRef::from(&borrowed);
+        if socket.r#type()? != socket2::Type::STREAM {
+            return Err(Errno(libc::EINVAL));
+        }
+        let peer = socket.peer_addr()?;
+        socket.set_nonblocking(true)?;
+        socket.set_cloexec(true)?;
+        let (host, port) = match peer.as_socket() {
+            Some(addr) => (addr.ip().to_string(), addr.port().to_string()),
+            None => (failure::address(&peer), "0".to_owned()),
+        };
+        Ok(Adopted {
+            fd,
+            tcp: !peer.is_unix(),
+            host,
+            port,
+        })
+    }
+}

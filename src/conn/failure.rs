@@ -1,0 +1,69 @@
+//! Why a connection ended, as C programs read it.
+
+use super::machine::ErrorKind;
+use crate::errno::Errno;
+use std::ffi::CString;
+
+/// Kind, errno and message of the first fatal cause.
+pub struct Failure {
+    /// `enum conn_error`
+    pub kind: ErrorKind,
+    /// The errno or the resolver's status.
+    pub code: i32,
+    /// One line.
+    pub message: CString,
+    /// OpenSSL's verify code when the connection failed, -1 for none.
+    pub verify_result: i64,
+}
+
+impl Failure {
+    pub(super) fn new(kind: ErrorKind, code: i32, message: String) -> Failure {
+        let mut message = message.into_bytes();
+        // One line, whatever a certificate or a resolver put into it.
+        for byte in &mut message {
+            if *byte < b' ' || *byte == 0x7f {
+                *byte = b' ';
+            }
+        }
+        Failure {
+            kind,
+            code,
+            // No NUL is left, so this cannot fail; an empty text would still be true.
+            message: CString::new(message).unwrap_or_default(),
+            verify_result: -1,
+        }
+    }
+}
+
+/// `host:port`, an IPv6 literal in brackets, a Unix path alone.
+pub(super) fn endpoint(host: &str, port: &str) -> String {
+    if host.starts_with("unix:") {
+        host.to_owned()
+    } else if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// An address as messages show it: `192.0.2.7:443`, `[2001:db8::1]:443`, `unix:/run/x`, `unix:@abstract`.
+pub(super) fn address(addr: &socket2::SockAddr) -> String {
+    if let Some(addr) = addr.as_socket() {
+        return addr.to_string();
+    }
+    if let Some(path) = addr.as_pathname() {
+        return format!("unix:{}", path.display());
+    }
+    if let Some(name) = addr.as_abstract_namespace() {
+        return format!("unix:@{}", String::from_utf8_lossy(name));
+    }
+    "unix:".to_owned()
+}
+
+/// The errnos that mean that this process or machine has run out of something.
+pub(super) fn is_resource(errno: Errno) -> bool {
+    matches!(
+        errno.0,
+        libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS
+    )
+}

@@ -1,0 +1,213 @@
+//! The bytes of a READY connection: reading, writing, half-close, and when to tell the program of them.
+
+use super::machine::{Event, State};
+use super::{Conn, ALWAYS};
+use crate::errno::Errno;
+use crate::evloop::Interest;
+use crate::transport::{self, Operation, Stop, Transport};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+
+impl Conn {
+    /// The transport, while bytes can be asked for: ENOTCONN before READY and after establishing failed.
+    fn stream(&self) -> Result<Rc<Transport>, Errno> {
+        if !self.established.get() {
+            return Err(Errno(libc::ENOTCONN));
+        }
+        self.transport().ok_or(Errno(libc::ENOTCONN))
+    }
+
+    /// Up to `buf.len()` bytes; 0 at the end of the stream. EAGAIN, ENOTCONN, or the failure's errno.
+    pub fn read(&self, buf: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
+        let transport = self.stream()?;
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        match transport.read(buf) {
+            Ok(0) => {
+                if !self.read_done.replace(true) {
+                    self.after_end(Event::ReadEnded);
+                }
+                Ok(0)
+            }
+            Ok(n) => Ok(n),
+            Err(stop) => {
+                if matches!(stop, Stop::Failed(_)) {
+                    self.read_done.set(true);
+                }
+                Err(self.stopped(stop))
+            }
+        }
+    }
+
+    /// Takes bytes of `buf`. EAGAIN, EPIPE after [`Conn::shutdown`], ENOTCONN, or the failure's errno.
+    pub fn write(&self, buf: &[u8]) -> Result<usize, Errno> {
+        let transport = self.stream()?;
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        self.wrote(&transport, transport.write(buf))
+    }
+
+    /// As [`Conn::write`], for several pieces.
+    pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let transport = self.stream()?;
+        if bufs.iter().all(|b| b.is_empty()) {
+            return Ok(0);
+        }
+        self.wrote(&transport, transport.write_vectored(bufs))
+    }
+
+    fn wrote(&self, transport: &Transport, result: Result<usize, Stop>) -> Result<usize, Errno> {
+        let result = result.map_err(|stop| self.stopped(stop));
+        if transport.has_unsent() {
+            // The kernel did not take all of it: the loop sends the rest.
+            self.update_interest();
+        }
+        result
+    }
+
+    /// Half-close: no more writes; close_notify, then FIN; reading goes on.
+    pub fn shutdown(&self) -> Result<(), Errno> {
+        let transport = self.stream()?;
+        if transport.write_ended() {
+            return Ok(());
+        }
+        match transport.shutdown_write() {
+            Ok(()) | Err(Stop::Blocked) => {}
+            Err(stop) => return Err(self.stopped(stop)),
+        }
+        self.after_flush(&transport);
+        self.update_interest();
+        Ok(())
+    }
+
+    /// The write side has ended once the kernel has FIN.
+    fn after_flush(&self, transport: &Transport) {
+        if transport.write_ended() && !transport.has_unsent() && !self.write_done.replace(true) {
+            self.after_end(Event::WriteEnded);
+        }
+    }
+
+    /// One direction ended cleanly.
+    fn after_end(&self, event: Event) {
+        if let Some(this) = self.rc() {
+            this.step(event);
+            self.update_interest();
+        }
+    }
+
+    fn stopped(&self, stop: Stop) -> Errno {
+        match stop {
+            Stop::Blocked => Errno(libc::EAGAIN),
+            Stop::Refused(errno) => errno,
+            Stop::Failed(failure) => {
+                let errno = failure.errno;
+                self.fail(&failure);
+                errno
+            }
+        }
+    }
+
+    /// A failure after READY: the state shows it at once, `on_error` follows from the loop.
+    fn fail(&self, failure: &transport::Failure) {
+        if self.state() != State::Ready {
+            return;
+        }
+        self.note_failure(failure);
+        self.set_state(State::Error);
+        let kind = self.failure().map_or(super::ErrorKind::Io, |f| f.kind);
+        self.defer(Event::TransportFailed(kind, failure.errno.0));
+        self.update_interest();
+    }
+
+    /// The loop has something for a connection that reached READY.
+    pub(super) fn on_ready_io(self: &Rc<Self>, ready: Interest) {
+        let Some(transport) = self.transport() else {
+            return;
+        };
+        if ready.any(Interest::WRITE) && transport.has_unsent() {
+            match transport.flush() {
+                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => self.after_flush(&transport),
+                Err(Stop::Failed(failure)) => self.fail(&failure),
+            }
+        }
+        let may_read = self.wants_readable.get() && !self.read_done.get();
+        if ready.any(Interest::HANGUP) && !may_read {
+            self.on_hangup(&transport);
+        }
+        // A hang-up or error alone: the read finds out what it is.
+        let readable = transport
+            .waits_for(Operation::Read)
+            .with(Interest(Interest::READ.0 | Interest::HANGUP.0));
+        if may_read && ready.any(readable) {
+            let observer = self.observer.borrow().clone();
+            observer.on_readable(self);
+        }
+        if self.may_write(&transport)
+            && ready.any(transport.waits_for(Operation::Write))
+            && !transport.has_unsent()
+            && !self.closed.get()
+        {
+            let observer = self.observer.borrow().clone();
+            observer.on_writable(self);
+        }
+        self.update_interest();
+    }
+
+    /// Hang-up or error that no read will find, because the program does not read (any more).
+    fn on_hangup(self: &Rc<Self>, transport: &Transport) {
+        match transport.take_socket_error() {
+            Some(failure) => self.fail(&failure),
+            // Both directions are over and nothing is wrong.
+            None => self.hung_up.set(true),
+        }
+    }
+
+    fn may_write(&self, transport: &Transport) -> bool {
+        self.wants_writable.get() && !transport.write_ended() && self.state() == State::Ready
+    }
+
+    /// Tells the loop what to wait for. Costs no system call, and next to nothing where nothing changes.
+    pub(super) fn update_interest(&self) {
+        if !self.established.get() || self.closed.get() {
+            return;
+        }
+        let transport = self.transport.borrow();
+        let Some(transport) = transport.as_ref() else {
+            return;
+        };
+        let may_read = self.wants_readable.get() && !self.read_done.get();
+        let state = self.view.state.get();
+        let mut interest = Interest::NONE;
+        if may_read {
+            interest = interest.with(transport.waits_for(Operation::Read));
+        }
+        if self.may_write(transport) {
+            interest = interest.with(transport.waits_for(Operation::Write));
+        }
+        if transport.has_unsent() {
+            interest = interest.with(Interest::WRITE);
+        }
+        if !self.hung_up.get() && state != State::Error as i32 {
+            interest = interest.with(ALWAYS);
+        }
+        if interest != self.interest.get() {
+            self.change_interest(interest);
+        }
+        if may_read && transport.read_again() {
+            if let Some(watcher) = self.watcher.borrow().as_ref() {
+                watcher.again(Interest::READ);
+            }
+        }
+    }
+
+    #[cold]
+    fn change_interest(&self, interest: Interest) {
+        let Some(this) = self.rc() else { return };
+        if let Err(errno) = this.watch(interest) {
+            this.fail_watch(errno);
+        }
+    }
+}

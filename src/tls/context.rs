@@ -1,0 +1,634 @@
+//! A TLS context: one role, its settings, its trust, its sessions. Shared by threads: a setter takes the write lock,
+//! making an SSL the read lock. No lock is held while a program's callback runs: each session has the settings of the
+//! moment it was made.
+
+use super::alpn::{self, AlpnCallback};
+use super::identity::Identity;
+use super::owned::Owned;
+use super::pem::{self, Pem};
+use super::session::Session;
+use super::sessions::Sessions;
+use super::trust::{self, Added};
+use super::verify::{self, Name, Verify, VerifyCallback};
+use super::{certificate, invalid, queue, sys, tickets, Error, Peer};
+use openssl_sys as ffi;
+use std::collections::BTreeSet;
+use std::ffi::c_int;
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Forward secrecy and authenticated encryption; TLS 1.3 has nothing else.
+const TLS12_CIPHERS: &std::ffi::CStr = c"ECDHE+AESGCM:ECDHE+CHACHA20";
+const TLS13_CIPHERS: &std::ffi::CStr =
+    c"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
+/// Certificates between a leaf and its root.
+const MAX_DEPTH: c_int = 10;
+/// OpenSSL's level that refuses RSA below 2048 bits and SHA-1.
+const SECURITY_LEVEL: c_int = 2;
+
+/// Whom a new client trusts.
+#[derive(Clone, Copy, Debug)]
+pub enum Trust<'a> {
+    /// The system's store.
+    System,
+    /// A PEM file or a hashed directory, and nothing else.
+    Path(&'a Path),
+    /// Nobody yet.
+    Nobody,
+}
+
+/// What a session copies when it is made. Never changed in place.
+#[derive(Clone, Default)]
+pub(super) struct Settings {
+    verify: Option<Verify>,
+    pub(super) verify_callback: Option<VerifyCallback>,
+    /// How often that was set: a part of a server's session id context, which cannot tell two callbacks apart.
+    verify_callbacks_set: u32,
+    /// In wire form; empty: none.
+    pub(super) alpn: Arc<[u8]>,
+    pub(super) alpn_callback: Option<AlpnCallback>,
+    no_reuse: bool,
+    identity: Option<Arc<Identity>>,
+    /// Pairs of several kinds were loaded one after the other: only the last one counts.
+    replaced: bool,
+    /// Digests of what is trusted.
+    trust: BTreeSet<[u8; 32]>,
+    /// Whom a server names when it asks for a certificate.
+    authorities: Arc<Vec<Owned<ffi::X509>>>,
+}
+
+impl Settings {
+    /// What is checked when nobody said otherwise: everything by a client, nothing by a server.
+    fn mode(&self, server: bool) -> Verify {
+        self.verify
+            .unwrap_or(if server { Verify::None } else { Verify::Full })
+    }
+}
+
+/// A TLS context: one role, any number of sessions, shared by threads.
+pub struct Context {
+    ssl_ctx: Owned<ffi::SSL_CTX>,
+    server: bool,
+    settings: RwLock<Arc<Settings>>,
+    pub(super) sessions: Sessions,
+    holders: AtomicUsize,
+    freed: AtomicBool,
+    warned: AtomicBool,
+}
+
+impl Context {
+    /// A client's context: verifies chain and name.
+    pub fn client(trust: Trust<'_>) -> Result<Arc<Context>, Error> {
+        queue::with_clean_queue(|| {
+            let context = Context::new(false)?;
+            match trust {
+                Trust::System => trust::add_system(context.store())?,
+                Trust::Path(path) => {
+                    trust::add_path(context.store(), path)?;
+                }
+                Trust::Nobody => {}
+            }
+            Ok(Arc::new(context))
+        })
+    }
+
+    /// A server's context: without a certificate yet, asks clients for none.
+    pub fn server() -> Result<Arc<Context>, Error> {
+        queue::with_clean_queue(|| {
+            let context = Context::new(true)?;
+            context.name_sessions(&Settings::default())?;
+            Ok(Arc::new(context))
+        })
+    }
+
+    fn new(server: bool) -> Result<Context, Error> {
+        if cfg!(feature = "vendored") {
+            // A copy that lives inside a library which may be unloaded must not be called at exit.
+            const NO_ATEXIT: u64 = 0x0008_0000;
+            // SAFETY: may be called any number of times, by any thread.
+            unsafe { ffi::OPENSSL_init_ssl(NO_ATEXIT, ptr::null()) };
+        }
+        // SAFETY: a method of OpenSSL's own; what comes back is ours.
+        let ssl_ctx = unsafe {
+            Owned::new(ffi::SSL_CTX_new(if server {
+                ffi::TLS_server_method()
+            } else {
+                ffi::TLS_client_method()
+            }))
+        };
+        let ssl_ctx = ssl_ctx.ok_or_else(|| queue::error("TLS: a new context"))?;
+        let ctx = ssl_ctx.as_ptr();
+        // SAFETY: the context is ours alone; strings are NUL-terminated and copied; the callbacks are static.
+        let done = unsafe {
+            ffi::SSL_CTX_ctrl(
+                ctx,
+                ffi::SSL_CTRL_MODE,
+                ffi::SSL_MODE_ENABLE_PARTIAL_WRITE
+                    | ffi::SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                    | ffi::SSL_MODE_AUTO_RETRY
+                    | ffi::SSL_MODE_RELEASE_BUFFERS,
+                ptr::null_mut(),
+            );
+            ffi::SSL_CTX_set_options(
+                ctx,
+                ffi::SSL_OP_NO_RENEGOTIATION
+                    | ffi::SSL_OP_NO_COMPRESSION
+                    | ffi::SSL_OP_CIPHER_SERVER_PREFERENCE,
+            );
+            ffi::SSL_CTX_set_verify_depth(ctx, MAX_DEPTH);
+            sys::SSL_CTX_set_default_passwd_cb(ctx, Some(pem::no_password));
+            if ffi::SSL_CTX_get_security_level(ctx) < SECURITY_LEVEL {
+                ffi::SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
+            }
+            if server {
+                ffi::SSL_CTX_set_alpn_select_cb__fixed_rust(
+                    ctx,
+                    Some(alpn::select),
+                    ptr::null_mut(),
+                );
+                tickets::install(ctx);
+            } else {
+                ffi::SSL_CTX_ctrl(
+                    ctx,
+                    ffi::SSL_CTRL_SET_SESS_CACHE_MODE,
+                    ffi::SSL_SESS_CACHE_CLIENT | ffi::SSL_SESS_CACHE_NO_INTERNAL,
+                    ptr::null_mut(),
+                );
+                ffi::SSL_CTX_sess_set_new_cb(ctx, Some(super::session::keep));
+            }
+            ffi::SSL_CTX_set_min_proto_version(ctx, ffi::TLS1_2_VERSION) == 1
+                && ffi::SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS.as_ptr()) == 1
+                && ffi::SSL_CTX_set_ciphersuites(ctx, TLS13_CIPHERS.as_ptr()) == 1
+        };
+        if !done {
+            return Err(queue::error("TLS: a new context"));
+        }
+        Ok(Context {
+            ssl_ctx,
+            server,
+            settings: RwLock::default(),
+            sessions: Sessions::default(),
+            holders: AtomicUsize::new(0),
+            freed: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
+        })
+    }
+
+    fn store(&self) -> *mut ffi::X509_STORE {
+        // SAFETY: a live context, which owns its store.
+        unsafe { ffi::SSL_CTX_get_cert_store(self.ssl_ctx.as_ptr()) }
+    }
+
+    /// Changes the settings; sessions of before are not offered any more. Changes nothing when `work` fails.
+    fn change<R>(&self, work: impl FnOnce(&mut Settings) -> Result<R, Error>) -> Result<R, Error> {
+        queue::with_clean_queue(|| {
+            let mut slot = self
+                .settings
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let mut settings = Settings::clone(&slot);
+            let result = work(&mut settings)?;
+            if self.server {
+                self.name_sessions(&settings)?;
+            }
+            let before = std::mem::replace(&mut *slot, Arc::new(settings));
+            let discarded = self.sessions.discard();
+            drop(slot);
+            // What is freed now may call code of the program's.
+            drop((before, discarded));
+            Ok(result)
+        })
+    }
+
+    /// A server's session id context is a digest of how it verifies: a change withdraws its tickets too, and equal
+    /// servers share theirs.
+    fn name_sessions(&self, settings: &Settings) -> Result<(), Error> {
+        let mut text = format!(
+            "netconn {} {} {}",
+            settings.mode(true).word(),
+            settings.verify_callbacks_set,
+            settings.no_reuse
+        )
+        .into_bytes();
+        for digest in &settings.trust {
+            text.extend_from_slice(digest);
+        }
+        let digest = certificate::sha256(&text).ok_or_else(|| queue::error("TLS: SHA-256"))?;
+        // SAFETY: a live context, whose settings we may change (the write lock is held, or nobody else has it yet); 32
+        // bytes are the most that OpenSSL takes.
+        let done = unsafe {
+            ffi::SSL_CTX_set_session_id_context(
+                self.ssl_ctx.as_ptr(),
+                digest.as_ptr(),
+                digest.len() as _,
+            )
+        };
+        if done == 1 {
+            Ok(())
+        } else {
+            Err(queue::error("TLS: the session id context"))
+        }
+    }
+
+    fn trusts(settings: &mut Settings, server: bool, added: Added) {
+        settings.trust.insert(added.digest);
+        if !server {
+            return;
+        }
+        let mut all: Vec<Owned<ffi::X509>> = Vec::new();
+        for old in settings.authorities.iter() {
+            // SAFETY: a live certificate; the reference that this adds is owned by the value made of it.
+            all.extend(unsafe {
+                ffi::X509_up_ref(old.as_ptr());
+                Owned::new(old.as_ptr())
+            });
+        }
+        all.extend(added.authorities);
+        settings.authorities = Arc::new(all);
+    }
+
+    /// Adds a PEM file or a hashed directory to the trust store.
+    pub fn load_ca(&self, path: &Path) -> Result<(), Error> {
+        self.change(|settings| {
+            let added = trust::add_path(self.store(), path)?;
+            Context::trusts(settings, self.server, added);
+            Ok(())
+        })
+    }
+
+    /// Adds the certificates of a PEM in memory to the trust store.
+    pub fn load_ca_pem(&self, pem: &[u8]) -> Result<(), Error> {
+        let pem = Pem::memory(pem, "the CA certificates in memory")?;
+        self.change(|settings| {
+            let added = trust::add_pem(self.store(), &pem)?;
+            Context::trusts(settings, self.server, added);
+            Ok(())
+        })
+    }
+
+    /// Replaces the own pair.
+    pub fn load_certificate(&self, chain: &Path, key: &Path) -> Result<(), Error> {
+        self.load_identity(&Pem::file(chain)?, &Pem::file(key)?)
+    }
+
+    /// As `load_certificate`, from memory.
+    pub fn load_certificate_pem(&self, chain: &[u8], key: &[u8]) -> Result<(), Error> {
+        self.load_identity(
+            &Pem::memory(chain, "the certificate in memory")?,
+            &Pem::memory(key, "the key in memory")?,
+        )
+    }
+
+    fn load_identity(&self, chain: &Pem, key: &Pem) -> Result<(), Error> {
+        // A resumed session goes on under the identity of its first handshake: those of the old pair are discarded.
+        self.change(|settings| {
+            let identity = Identity::read(chain, key)?;
+            identity.use_in(self.ssl_ctx.as_ptr())?;
+            if let Some(old) = &settings.identity {
+                settings.replaced |= old.kind() != identity.kind();
+            }
+            settings.identity = Some(Arc::new(identity));
+            Ok(())
+        })
+    }
+
+    /// What is checked.
+    pub fn set_verify(&self, mode: Verify) -> Result<(), Error> {
+        if !mode.fits(self.server) {
+            return Err(invalid(if self.server {
+                "TLS: this verification mode is for clients, and the context is a server's"
+            } else {
+                "TLS: this verification mode is for servers, and the context is a client's"
+            }));
+        }
+        self.change(|settings| {
+            settings.verify = Some(mode);
+            Ok(())
+        })?;
+        if mode == Verify::None && !self.server && !self.warned.swap(true, Ordering::Relaxed) {
+            crate::log!(
+                Warn,
+                "TLS: verification is off: a connection of this context may be with anybody"
+            );
+        }
+        Ok(())
+    }
+
+    /// The program's word on each certificate; `None` removes it.
+    pub fn set_verify_callback(&self, callback: Option<VerifyCallback>) -> Result<(), Error> {
+        self.change(|settings| {
+            settings.verify_callback = callback;
+            settings.verify_callbacks_set = settings.verify_callbacks_set.wrapping_add(1);
+            Ok(())
+        })
+    }
+
+    /// The lowest and the highest version, as numbers of the protocol; 0 is the default.
+    pub fn set_versions(&self, min: c_int, max: c_int) -> Result<(), Error> {
+        let known =
+            |version| version == 0 || (ffi::TLS1_VERSION..=ffi::TLS1_3_VERSION).contains(&version);
+        if !known(min) || !known(max) {
+            return Err(invalid(
+                "TLS: unknown version; 0x0303 is TLS 1.2 and 0x0304 is TLS 1.3",
+            ));
+        }
+        let min = if min == 0 { ffi::TLS1_2_VERSION } else { min };
+        if max != 0 && max < min {
+            return Err(invalid("TLS: the lowest version is above the highest"));
+        }
+        self.change(|_| {
+            let ctx = self.ssl_ctx.as_ptr();
+            // SAFETY: a live context, whose settings we may change: the write lock is held.
+            let done = unsafe {
+                if min < ffi::TLS1_2_VERSION && ffi::SSL_CTX_get_security_level(ctx) > 0 {
+                    return Err(invalid(
+                        "TLS: versions below 1.2 need a security level of 0 (SSL_CTX_set_security_level)",
+                    ));
+                }
+                ffi::SSL_CTX_set_min_proto_version(ctx, min) == 1
+                    && ffi::SSL_CTX_set_max_proto_version(ctx, max) == 1
+            };
+            if done {
+                Ok(())
+            } else {
+                Err(queue::error("TLS: the versions"))
+            }
+        })
+    }
+
+    /// Application protocols: a client offers them in this order, a server chooses by it. None removes them.
+    pub fn set_alpn(&self, names: &[&[u8]]) -> Result<(), Error> {
+        let wire = alpn::encode(names)?;
+        self.change(|settings| {
+            settings.alpn = wire;
+            Ok(())
+        })
+    }
+
+    /// A server's own choice in place of the list; `None` removes it.
+    pub fn set_alpn_callback(&self, callback: Option<AlpnCallback>) -> Result<(), Error> {
+        if !self.server {
+            return Err(invalid(
+                "TLS: the ALPN callback is for servers, and the context is a client's",
+            ));
+        }
+        self.change(|settings| {
+            settings.alpn_callback = callback;
+            Ok(())
+        })
+    }
+
+    /// Whether sessions are resumed: by a client, and with a server.
+    pub fn set_session_reuse(&self, on: bool) -> Result<(), Error> {
+        self.change(|settings| {
+            settings.no_reuse = !on;
+            Ok(())
+        })
+    }
+
+    /// The `SSL_CTX`, which lives as long as this context. Sessions of before are not offered any more: nobody can
+    /// know what is changed through it.
+    pub fn ssl_ctx(&self) -> *mut ffi::SSL_CTX {
+        drop(self.sessions.discard());
+        self.ssl_ctx.as_ptr()
+    }
+
+    /// Whether it is a server's context.
+    pub fn is_server(&self) -> bool {
+        self.server
+    }
+
+    /// Whether the last holder let it go: callbacks of a freed context are not called any more.
+    pub(super) fn is_freed(&self) -> bool {
+        self.freed.load(Ordering::Acquire)
+    }
+
+    /// A client's session with name, verification, ALPN and a session to resume, ready for a BIO.
+    pub fn connect(self: &Arc<Self>, peer: Peer<'_>) -> Result<Session, Error> {
+        if self.server {
+            return Err(invalid(
+                "TLS: a client's connection needs a client's context",
+            ));
+        }
+        let name = match peer.server_name {
+            "" => None,
+            text => Some(Name::parse(text)?),
+        };
+        queue::with_clean_queue(|| {
+            let (ssl, settings, generation) = self.new_ssl()?;
+            let mode = settings.mode(false);
+            let key = (!settings.no_reuse)
+                .then(|| session_key(&peer, name.as_ref(), mode, &settings.alpn));
+            let session = Session::new(ssl, self, settings, mode, name, key.clone(), generation)?;
+            verify::arm(session.ssl(), mode, session.name())?;
+            if let Some(name) = session.name() {
+                if !name.announce(session.ssl()) {
+                    return Err(queue::error("TLS: the server name"));
+                }
+            }
+            session.offer_alpn()?;
+            if let Some(key) = &key {
+                let (found, discarded) = self.sessions.take(generation, key);
+                if let Some(found) = found {
+                    // SAFETY: a live SSL and a live session, of which OpenSSL takes a reference of its own. A failure
+                    // means a full handshake.
+                    unsafe { ffi::SSL_set_session(session.ssl(), found.as_ptr()) };
+                }
+                drop(discarded);
+            }
+            // SAFETY: a live SSL.
+            unsafe { ffi::SSL_set_connect_state(session.ssl()) };
+            Ok(session)
+        })
+    }
+
+    /// A server's session.
+    pub fn accept(self: &Arc<Self>) -> Result<Session, Error> {
+        if !self.server {
+            return Err(invalid(
+                "TLS: a server's connection needs a server's context",
+            ));
+        }
+        queue::with_clean_queue(|| {
+            let (ssl, settings, generation) = self.new_ssl()?;
+            let mode = settings.mode(true);
+            let (authorities, no_reuse) = (Arc::clone(&settings.authorities), settings.no_reuse);
+            let session = Session::new(ssl, self, settings, mode, None, None, generation)?;
+            verify::arm(session.ssl(), mode, None)?;
+            if mode != Verify::None {
+                for authority in authorities.iter() {
+                    // SAFETY: a live SSL, which copies the name of a live certificate.
+                    unsafe { ffi::SSL_add_client_CA(session.ssl(), authority.as_ptr()) };
+                }
+            }
+            if no_reuse {
+                tickets::refuse(session.ssl());
+            }
+            // SAFETY: a live SSL.
+            unsafe { ffi::SSL_set_accept_state(session.ssl()) };
+            Ok(session)
+        })
+    }
+
+    /// An SSL with the settings that it was made under, and their generation: all three of one moment.
+    fn new_ssl(&self) -> Result<(*mut ffi::SSL, Arc<Settings>, u64), Error> {
+        let slot = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: a live context, which nobody changes while the read lock is held.
+        let ssl = unsafe { ffi::SSL_new(self.ssl_ctx.as_ptr()) };
+        let (settings, generation) = (Arc::clone(&slot), self.sessions.generation());
+        drop(slot);
+        if ssl.is_null() {
+            return Err(queue::error("TLS: a new session"));
+        }
+        if let Some(identity) = settings.identity.as_ref().filter(|_| settings.replaced) {
+            if let Err(error) = identity.use_alone(ssl) {
+                // SAFETY: ours, and nobody has seen it.
+                unsafe { ffi::SSL_free(ssl) };
+                return Err(error);
+            }
+        }
+        Ok((ssl, settings, generation))
+    }
+}
+
+/// Under which conditions a session was verified, printable: `shop.example:443 name=shop.example verify=full alpn=h2`.
+/// The rest of the conditions (trust, callbacks, own certificate) is the context's: a change discards its sessions.
+fn session_key(peer: &Peer<'_>, name: Option<&Name>, mode: Verify, alpn: &[u8]) -> Arc<str> {
+    use std::fmt::Write;
+    let mut key = String::new();
+    let escaped = |key: &mut String, text: &[u8]| {
+        for byte in text {
+            // What would end a field is escaped, so that different peers never share a key.
+            match byte {
+                b'!'..=b'~' if !b"%,=".contains(byte) => key.push(char::from(*byte)),
+                _ => {
+                    let _ = write!(key, "%{byte:02x}");
+                }
+            }
+        }
+    };
+    escaped(&mut key, peer.host.to_ascii_lowercase().as_bytes());
+    key.push(':');
+    escaped(&mut key, peer.port.as_bytes());
+    if let Some(name) = name {
+        key.push_str(" name=");
+        escaped(&mut key, name.to_string().to_ascii_lowercase().as_bytes());
+    }
+    key.push_str(" verify=");
+    key.push_str(mode.word());
+    if !alpn.is_empty() {
+        key.push_str(" alpn=");
+        for (i, protocol) in alpn::decode(alpn).enumerate() {
+            if i > 0 {
+                key.push(',');
+            }
+            escaped(&mut key, protocol);
+        }
+    }
+    key.into()
+}
+
+/// A holder of a context: while there is one, its callbacks are called. What the program holds as a
+/// `SocketTLSContext_T` is one, the default of the process is one, a server or a pool has one; a connection has none and
+/// keeps only the memory.
+pub struct Hold(Arc<Context>);
+
+impl Hold {
+    /// One more holder.
+    pub fn new(context: Arc<Context>) -> Hold {
+        context.holders.fetch_add(1, Ordering::AcqRel);
+        context.freed.store(false, Ordering::Release);
+        Hold(context)
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.0
+    }
+
+    /// As a handle for C: the address that `Arc::into_raw` gives.
+    pub fn into_raw(self) -> *const Context {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped, so the reference moves out of it exactly once.
+        Arc::into_raw(unsafe { ptr::read(&this.0) })
+    }
+
+    /// Takes a handle back.
+    ///
+    /// # Safety
+    /// `raw` came from `into_raw`, and comes back once.
+    pub unsafe fn from_raw(raw: *const Context) -> Hold {
+        // SAFETY: the caller's promise: the reference that `into_raw` gave away.
+        Hold(unsafe { Arc::from_raw(raw) })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.0.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.freed.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_printable_and_tell_peers_apart() {
+        let key = |host, port, name: &str, alpn: &[&[u8]]| {
+            let peer = Peer {
+                host,
+                port,
+                server_name: name,
+            };
+            let name = Name::parse(name).ok();
+            let alpn = alpn::encode(alpn).unwrap();
+            session_key(&peer, name.as_ref(), Verify::Full, &alpn)
+        };
+        assert_eq!(
+            &*key("Shop.Example", "443", "shop.example", &[b"h2", b"http/1.1"]),
+            "shop.example:443 name=shop.example verify=full alpn=h2,http/1.1"
+        );
+        assert_eq!(
+            &*key("unix:/a b", "", "x", &[b"\xff,"]),
+            "unix:/a%20b: name=x verify=full alpn=%ff%2c"
+        );
+        assert_ne!(
+            key("h", "1", "x", &[b"a,b"]),
+            key("h", "1", "x", &[b"a", b"b"])
+        );
+        assert_ne!(key("h", "1", "x", &[]), key("h", "2", "x", &[]));
+    }
+
+    #[test]
+    fn the_last_holder_frees() {
+        let context = Context::server().unwrap();
+        assert!(!context.is_freed());
+        let (first, second) = (
+            Hold::new(Arc::clone(&context)),
+            Hold::new(Arc::clone(&context)),
+        );
+        let raw = first.into_raw();
+        drop(second);
+        assert!(!context.is_freed());
+        // SAFETY: made above, comes back once.
+        drop(unsafe { Hold::from_raw(raw) });
+        assert!(context.is_freed());
+        let again = Hold::new(Arc::clone(&context));
+        assert!(!context.is_freed());
+        drop(again);
+        assert_eq!(Arc::strong_count(&context), 1);
+    }
+}

@@ -1,0 +1,386 @@
+//! One TLS session: an `SSL` and what we know about it. The transport gives it a BIO and runs it; here it is made ready,
+//! confirmed, and asked how it went. Knows no sockets.
+
+use super::certificate::Certificate;
+use super::context::{Context, Settings};
+use super::explain;
+use super::queue;
+use super::sessions::SslSession;
+use super::sys;
+use super::tickets;
+use super::verify::{code_text, Name, Refusal, Verify};
+use super::{Error, Failure};
+use openssl_sys as ffi;
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_long, c_void, CStr};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, OnceLock};
+
+/// What our callbacks find behind an SSL. Everything that changes does so through a shared reference: OpenSSL calls back
+/// in the middle of our own calls.
+pub(super) struct State {
+    context: Arc<Context>,
+    settings: Arc<Settings>,
+    mode: Verify,
+    name: Option<Name>,
+    /// Under which key sessions are kept; `None`: they are not.
+    key: Option<Arc<str>>,
+    generation: u64,
+    verified: Cell<bool>,
+    refusal: RefCell<Option<Refusal>>,
+}
+
+impl State {
+    /// The state of an SSL; `None` for one that is not ours (any more).
+    ///
+    /// # Safety
+    /// `ssl` is alive (or NULL), and its `Session` is not dropped while the reference is used.
+    pub(super) unsafe fn of<'a>(ssl: *const ffi::SSL) -> Option<&'a State> {
+        if ssl.is_null() {
+            return None;
+        }
+        // SAFETY: a live SSL; at our index there is NULL or the state that its `Session` put there and keeps.
+        unsafe {
+            ffi::SSL_get_ex_data(ssl, (*EX_INDEX.get()?)?)
+                .cast::<State>()
+                .as_ref()
+        }
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// A certificate was looked at.
+    pub(super) fn note_verification(&self) {
+        self.verified.set(true);
+    }
+
+    /// Keeps the first refusal: those after it are its consequences.
+    pub(super) fn note_refusal(&self, refusal: impl FnOnce() -> Refusal) {
+        if self.refusal.borrow().is_none() {
+            let refusal = refusal();
+            *self.refusal.borrow_mut() = Some(refusal);
+        }
+    }
+}
+
+/// Our place in an SSL. `None`: OpenSSL had no memory for one.
+static EX_INDEX: OnceLock<Option<c_int>> = OnceLock::new();
+
+/// Index 0 is the program's (`SSL_set_app_data`).
+fn ex_index() -> Option<c_int> {
+    unsafe extern "C" fn not_copied(
+        _to: *mut ffi::CRYPTO_EX_DATA,
+        _from: *const ffi::CRYPTO_EX_DATA,
+        value: *mut *mut c_void,
+        _index: c_int,
+        _long: c_long,
+        _arg: *mut c_void,
+    ) -> c_int {
+        // SAFETY: OpenSSL gives the place of the copy's value. A copy (SSL_dup) has no session of ours behind it.
+        unsafe { *value = ptr::null_mut() };
+        1
+    }
+    *EX_INDEX.get_or_init(|| loop {
+        // SAFETY: no callbacks but the static one for copies.
+        let index = unsafe {
+            ffi::CRYPTO_get_ex_new_index(
+                ffi::CRYPTO_EX_INDEX_SSL,
+                0,
+                ptr::null_mut(),
+                None,
+                Some(not_copied),
+                None,
+            )
+        };
+        match index {
+            0 => {}
+            1.. => break Some(index),
+            _ => break None,
+        }
+    })
+}
+
+/// One TLS session before, in and after its handshake: owns an `SSL`.
+pub struct Session {
+    ssl: NonNull<ffi::SSL>,
+    /// Made by `Box`, freed when this is dropped; shared with our callbacks meanwhile.
+    state: NonNull<State>,
+}
+
+impl Session {
+    /// Takes over an SSL.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        ssl: *mut ffi::SSL,
+        context: &Arc<Context>,
+        settings: Arc<Settings>,
+        mode: Verify,
+        name: Option<Name>,
+        key: Option<Arc<str>>,
+        generation: u64,
+    ) -> Result<Session, Error> {
+        let state = Box::new(State {
+            context: Arc::clone(context),
+            settings,
+            mode,
+            name,
+            key,
+            generation,
+            verified: Cell::new(false),
+            refusal: RefCell::new(None),
+        });
+        let failed = || queue::error("TLS: a new session");
+        let session = Session {
+            ssl: NonNull::new(ssl).ok_or_else(failed)?,
+            state: NonNull::from(Box::leak(state)),
+        };
+        let index = ex_index().ok_or_else(failed)?;
+        // SAFETY: a live SSL; the state lives until the session is dropped, which takes it out first.
+        let done = unsafe { ffi::SSL_set_ex_data(ssl, index, session.state.as_ptr().cast()) };
+        if done == 1 {
+            Ok(session)
+        } else {
+            Err(failed())
+        }
+    }
+
+    fn state(&self) -> &State {
+        // SAFETY: made in `new`, freed in `drop`, never borrowed mutably.
+        unsafe { self.state.as_ref() }
+    }
+
+    /// The `SSL`, owned by this session.
+    pub fn ssl(&self) -> *mut ffi::SSL {
+        self.ssl.as_ptr()
+    }
+
+    pub(super) fn name(&self) -> Option<&Name> {
+        self.state().name()
+    }
+
+    /// A client's offer; without a list of ours, what the program may have set in the `SSL_CTX` stays.
+    pub(super) fn offer_alpn(&self) -> Result<(), Error> {
+        let wire = &self.state().settings.alpn;
+        if wire.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: a live SSL; the bytes are copied; their number fits (`alpn::encode`). Returns 0 for success.
+        let failed =
+            unsafe { ffi::SSL_set_alpn_protos(self.ssl(), wire.as_ptr(), wire.len() as _) };
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(queue::error("TLS: the application protocols"))
+        }
+    }
+
+    fn peer(&self) -> *mut ffi::X509 {
+        // SAFETY: a live SSL; what comes back is its own.
+        unsafe { sys::SSL_get0_peer_certificate(self.ssl()) }
+    }
+
+    /// To be called when `SSL_do_handshake` succeeded, before any byte is believed: checks again what a resumption
+    /// skipped.
+    pub fn confirm(&self) -> Result<(), Failure> {
+        queue::with_clean_queue(|| {
+            let Some(refusal) = self.doubt() else {
+                return Ok(());
+            };
+            let state = self.state();
+            if let Some(key) = &state.key {
+                drop(state.context.sessions.forget(key));
+            }
+            let text = refusal.text.clone();
+            *state.refusal.borrow_mut() = Some(refusal);
+            Err(Failure {
+                certificate: true,
+                text,
+            })
+        })
+    }
+
+    /// What speaks against a completed handshake.
+    fn doubt(&self) -> Option<Refusal> {
+        let state = self.state();
+        let peer = self.peer();
+        match state.mode {
+            Verify::None => return None,
+            Verify::OptionalClient if peer.is_null() => return None,
+            // Anonymous ciphers and external keys, if the program enabled them, prove no name.
+            _ if peer.is_null() => return Some(explain::missing(state.context.is_server())),
+            _ => {}
+        }
+        if !self.reused() {
+            return None;
+        }
+        let result = self.code();
+        if result != ffi::X509_V_OK {
+            return Some(explain::resumed_unverified(peer, result));
+        }
+        let name = state.name.as_ref()?;
+        (state.mode == Verify::Full && !name.matches(peer))
+            .then(|| explain::resumed_for_another(peer, name))
+    }
+
+    /// The reason of the failure that OpenSSL just reported; empties OpenSSL's error queue. To be called inside the
+    /// same [`with_clean_queue`](super::with_clean_queue) as the call that failed.
+    pub fn failure(&self) -> Failure {
+        let entry = queue::take_first();
+        let state = self.state();
+        let server = state.context.is_server();
+        let certificate = |text| Failure {
+            certificate: true,
+            text,
+        };
+        let Some(entry) = entry else {
+            return Failure {
+                certificate: false,
+                text: "the TLS protocol failed".to_owned(),
+            };
+        };
+        if entry.library() == sys::ERR_LIB_SSL {
+            match entry.reason() {
+                sys::SSL_R_CERTIFICATE_VERIFY_FAILED => {
+                    return certificate(match &*state.refusal.borrow() {
+                        Some(refusal) => refusal.text.clone(),
+                        None => format!("certificate was refused: {}", code_text(self.code())),
+                    })
+                }
+                sys::SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE => {
+                    return certificate(explain::missing(server).text)
+                }
+                _ => {}
+            }
+        }
+        // SAFETY: a live SSL; asks only whether there is one.
+        let shown = unsafe { !ffi::SSL_get_certificate(self.ssl()).is_null() };
+        Failure {
+            certificate: false,
+            text: explain::protocol(&entry, server, shown),
+        }
+    }
+
+    /// The protocol that was agreed on.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        let (mut data, mut len) = (ptr::null(), 0);
+        // SAFETY: a live SSL and two places to write to.
+        unsafe { ffi::SSL_get0_alpn_selected(self.ssl(), &mut data, &mut len) };
+        if data.is_null() || len == 0 {
+            return None;
+        }
+        // SAFETY: the bytes are the SSL's own, which lives as long as this session; set once, in the handshake.
+        Some(unsafe { std::slice::from_raw_parts(data, len as usize) })
+    }
+
+    /// `TLSv1.3`
+    pub fn version(&self) -> &'static str {
+        // SAFETY: a live SSL.
+        match unsafe { ffi::SSL_version(self.ssl()) } {
+            ffi::TLS1_3_VERSION => "TLSv1.3",
+            ffi::TLS1_2_VERSION => "TLSv1.2",
+            ffi::TLS1_1_VERSION => "TLSv1.1",
+            ffi::TLS1_VERSION => "TLSv1",
+            _ => "unknown",
+        }
+    }
+
+    /// OpenSSL's name.
+    pub fn cipher(&self) -> Option<&CStr> {
+        // SAFETY: a live SSL; ciphers and their names are static.
+        unsafe {
+            let cipher = ffi::SSL_get_current_cipher(self.ssl());
+            (!cipher.is_null()).then(|| CStr::from_ptr(ffi::SSL_CIPHER_get_name(cipher)))
+        }
+    }
+
+    /// Whether an earlier session was resumed.
+    pub fn reused(&self) -> bool {
+        // SAFETY: a live SSL.
+        unsafe { ffi::SSL_session_reused(self.ssl()) == 1 }
+    }
+
+    fn code(&self) -> c_int {
+        verify_code(self.ssl())
+    }
+
+    /// OpenSSL's X509 verify code; -1 when no certificate was verified.
+    pub fn verify_result(&self) -> i64 {
+        let state = self.state();
+        if let Some(refusal) = &*state.refusal.borrow() {
+            return i64::from(refusal.error);
+        }
+        if state.verified.get() || (self.reused() && !self.peer().is_null()) {
+            i64::from(self.code())
+        } else {
+            -1
+        }
+    }
+
+    /// The peer's certificate.
+    pub fn peer_certificate(&self) -> Option<Certificate> {
+        Certificate::of(self.peer())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        queue::with_clean_queue(|| {
+            if let Some(index) = ex_index() {
+                // SAFETY: our own index. The program may hold a reference of its own to the SSL (SSL_up_ref), whose
+                // callbacks find no state from now on.
+                unsafe { ffi::SSL_set_ex_data(self.ssl(), index, ptr::null_mut()) };
+            }
+            // SAFETY: our reference, given back once.
+            unsafe { ffi::SSL_free(self.ssl()) };
+        });
+        // SAFETY: from `Box::leak`; nothing refers to it any more.
+        drop(unsafe { Box::from_raw(self.state.as_ptr()) });
+    }
+}
+
+/// OpenSSL keeps a `long`; the codes are small.
+fn verify_code(ssl: *mut ffi::SSL) -> c_int {
+    // SAFETY: a live SSL.
+    unsafe { ffi::SSL_get_verify_result(ssl) as c_int }
+}
+
+/// OpenSSL has a new session for a client: at the end of a handshake of TLS 1.2, with each ticket of TLS 1.3.
+pub(super) unsafe extern "C" fn keep(ssl: *mut ffi::SSL, session: *mut ffi::SSL_SESSION) -> c_int {
+    catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: OpenSSL calls this with a live SSL during one of its session's calls.
+        let Some(state) = (unsafe { State::of(ssl) }) else {
+            return 0;
+        };
+        let Some(key) = &state.key else { return 0 };
+        let verified = verify_code(ssl) == ffi::X509_V_OK && state.refusal.borrow().is_none();
+        // What a callback accepted against OpenSSL's judgement is asked again each time.
+        if !verified && state.mode != Verify::None {
+            return 0;
+        }
+        // SAFETY: a reference that is ours when 1 is returned, and it is.
+        let Some(session) = (unsafe { SslSession::new(session) }) else {
+            return 0;
+        };
+        drop(state.context.sessions.put(state.generation, key, session));
+        1
+    }))
+    .unwrap_or(0)
+}
+
+/// A server's client showed a certificate that only the callback accepted.
+pub(super) fn accepted_against_openssl(ssl: *mut ffi::SSL, state: &State) {
+    if state.context.is_server() {
+        tickets::forget(ssl);
+    }
+}

@@ -1,0 +1,189 @@
+//! A client's sessions, to be resumed: put, take, discard. Keyed by a printable text that says under which conditions
+//! each was verified. Knows nothing of how a session is judged.
+
+use super::owned::Owned;
+use super::sys;
+use openssl_sys as ffi;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Sessions in a context.
+const MAX_SESSIONS: usize = 1000;
+/// Sessions under one key: servers send two tickets, and a client may open a few connections at once.
+const MAX_PER_KEY: usize = 4;
+
+pub(super) type SslSession = Owned<ffi::SSL_SESSION>;
+
+#[derive(Default)]
+struct Inner {
+    /// Which settings the sessions here were made under.
+    generation: u64,
+    /// The age of the next session.
+    next: u64,
+    by_key: HashMap<Arc<str>, VecDeque<(u64, SslSession)>>,
+    by_age: BTreeMap<u64, Arc<str>>,
+}
+
+/// The sessions of one context.
+#[derive(Default)]
+pub(super) struct Sessions(Mutex<Inner>);
+
+/// Sessions that left the cache. OpenSSL may call the program's code when they are freed: drop it without a lock.
+#[must_use]
+pub(super) struct Discarded(#[allow(dead_code)] Vec<SslSession>);
+
+impl Sessions {
+    fn with<R>(&self, work: impl FnOnce(&mut Inner) -> R) -> R {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Which settings a session has to be made under to be kept.
+    pub(super) fn generation(&self) -> u64 {
+        self.with(|inner| inner.generation)
+    }
+
+    /// The settings changed: nothing of before is offered any more, not even what a running handshake yet gives.
+    pub(super) fn discard(&self) -> Discarded {
+        self.with(|inner| {
+            inner.generation += 1;
+            inner.by_age.clear();
+            let all = std::mem::take(&mut inner.by_key);
+            Discarded(
+                all.into_values()
+                    .flatten()
+                    .map(|(_, session)| session)
+                    .collect(),
+            )
+        })
+    }
+
+    /// Keeps a session that was made under the settings of `generation`; the oldest go where there are too many.
+    pub(super) fn put(&self, generation: u64, key: &Arc<str>, session: SslSession) -> Discarded {
+        let single_use = single_use(&session);
+        self.with(|inner| {
+            if generation != inner.generation {
+                return Discarded(vec![session]);
+            }
+            let mut out = Vec::new();
+            let age = inner.next;
+            inner.next += 1;
+            let queue = inner.by_key.entry(Arc::clone(key)).or_default();
+            // A session that can be used again makes the earlier ones needless.
+            let keep = if single_use { MAX_PER_KEY - 1 } else { 0 };
+            while queue.len() > keep {
+                if let Some((age, session)) = queue.pop_front() {
+                    inner.by_age.remove(&age);
+                    out.push(session);
+                }
+            }
+            queue.push_back((age, session));
+            inner.by_age.insert(age, Arc::clone(key));
+            if inner.by_age.len() > MAX_SESSIONS {
+                out.extend(inner.remove_oldest());
+            }
+            Discarded(out)
+        })
+    }
+
+    /// The newest session under a key that can still be resumed, if the settings are those of `generation`. One that may be used once only leaves the cache.
+    pub(super) fn take(&self, generation: u64, key: &str) -> (Option<SslSession>, Discarded) {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs() as i64);
+        self.with(|inner| {
+            let mut out = Vec::new();
+            let mut found = None;
+            if generation != inner.generation {
+                return (None, Discarded(out));
+            }
+            while let Some((age, session)) = inner.remove_newest(key) {
+                if !usable(&session, now) {
+                    out.push(session);
+                } else if single_use(&session) {
+                    found = Some(session);
+                    break;
+                } else {
+                    // SAFETY: a live session; the reference that this adds is owned by the value made of it.
+                    found = unsafe {
+                        ffi::SSL_SESSION_up_ref(session.as_ptr());
+                        Owned::new(session.as_ptr())
+                    };
+                    inner.restore(key, age, session);
+                    break;
+                }
+            }
+            (found, Discarded(out))
+        })
+    }
+
+    /// Forgets what is kept under a key.
+    pub(super) fn forget(&self, key: &str) -> Discarded {
+        self.with(|inner| {
+            let mut out = Vec::new();
+            while let Some((_, session)) = inner.remove_newest(key) {
+                out.push(session);
+            }
+            Discarded(out)
+        })
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.with(|inner| inner.by_age.len())
+    }
+}
+
+impl Inner {
+    fn remove_newest(&mut self, key: &str) -> Option<(u64, SslSession)> {
+        let queue = self.by_key.get_mut(key)?;
+        let entry = queue.pop_back();
+        if queue.is_empty() {
+            self.by_key.remove(key);
+        }
+        let (age, session) = entry?;
+        self.by_age.remove(&age);
+        Some((age, session))
+    }
+
+    fn restore(&mut self, key: &str, age: u64, session: SslSession) {
+        let key: Arc<str> = key.into();
+        self.by_age.insert(age, Arc::clone(&key));
+        self.by_key
+            .entry(key)
+            .or_default()
+            .push_back((age, session));
+    }
+
+    fn remove_oldest(&mut self) -> Option<SslSession> {
+        let (age, key) = self.by_age.pop_first()?;
+        let queue = self.by_key.get_mut(&key)?;
+        // Within a key the oldest is in front.
+        let entry = queue.pop_front();
+        if queue.is_empty() {
+            self.by_key.remove(&key);
+        }
+        debug_assert_eq!(entry.as_ref().map(|(age, _)| *age), Some(age));
+        entry.map(|(_, session)| session)
+    }
+}
+
+/// TLS 1.3 tickets are used once: a second use would let an observer link the two connections (RFC 8446, C.4).
+fn single_use(session: &SslSession) -> bool {
+    // SAFETY: a live session.
+    unsafe { ffi::SSL_SESSION_get_protocol_version(session.as_ptr()) >= ffi::TLS1_3_VERSION }
+}
+
+fn usable(session: &SslSession, now: i64) -> bool {
+    let session = session.as_ptr();
+    // SAFETY: a live session.
+    let (made, lifetime, resumable) = unsafe {
+        (
+            ffi::SSL_SESSION_get_time(session),
+            ffi::SSL_SESSION_get_timeout(session),
+            sys::SSL_SESSION_is_resumable(session),
+        )
+    };
+    resumable == 1 && now < made.saturating_add(lifetime)
+}

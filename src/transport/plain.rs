@@ -1,0 +1,65 @@
+//! A stream without TLS: the kernel's own semantics, with a failure kept until the bytes before it were read.
+
+use super::socket;
+use super::stream::Stream;
+use super::Stop;
+use crate::errno::Errno;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+
+pub(super) fn read(stream: &Stream, buf: &mut [MaybeUninit<u8>]) -> Result<usize, Stop> {
+    if stream.read_ended() {
+        return Ok(0);
+    }
+    let (start, len) = socket::raw(buf);
+    // SAFETY: `buf` is writable for its length, which the caller of this function has seen to be above 0.
+    match unsafe { socket::receive(stream.fd(), start, len) } {
+        Ok(received) if received.count > 0 => Ok(received.count),
+        // A failure told by SO_ERROR or by a write took the kernel's error with it: what looks like the end is not.
+        Ok(_) => match stream.failure() {
+            Some(failure) => Err(stream.failed_read(failure)),
+            None => Ok(stream.end_reading()),
+        },
+        Err(errno) if errno.would_block() => match stream.failure() {
+            Some(failure) => Err(stream.failed_read(failure)),
+            None => Err(Stop::Blocked),
+        },
+        Err(errno) => Err(stream.failed_read(stream.fail_io(errno))),
+    }
+}
+
+pub(super) fn write(stream: &Stream, bytes: &[u8]) -> Result<usize, Stop> {
+    stream.check_writable()?;
+    taken(stream, socket::send(stream.fd(), bytes))
+}
+
+pub(super) fn write_vectored(stream: &Stream, pieces: &[IoSlice<'_>]) -> Result<usize, Stop> {
+    stream.check_writable()?;
+    taken(stream, socket::send_vectored(stream.fd(), pieces))
+}
+
+pub(super) fn shutdown_write(stream: &Stream) -> Result<(), Stop> {
+    if stream.write_ended() {
+        return Ok(());
+    }
+    stream.check_writable()?;
+    match socket::shut_write(stream.fd()) {
+        Ok(()) => {
+            stream.end_writing();
+            Ok(())
+        }
+        Err(errno) => Err(Stop::Failed(stream.fail_io(errno).clone())),
+    }
+}
+
+#[inline]
+fn taken(stream: &Stream, result: Result<usize, Errno>) -> Result<usize, Stop> {
+    match result {
+        Ok(count) => {
+            stream.note_write();
+            Ok(count)
+        }
+        Err(errno) if errno.would_block() => Err(Stop::Blocked),
+        Err(errno) => Err(Stop::Failed(stream.fail_io(errno).clone())),
+    }
+}

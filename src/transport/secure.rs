@@ -1,0 +1,554 @@
+//! A stream with TLS: OpenSSL over our BIO.
+
+use super::bio::{Inbound, WireBio};
+use super::stream::Stream;
+use super::unsent::Unsent;
+use super::warm::{self, Lease};
+use super::{buffers, socket, sys};
+use super::{Failure, FailureKind, Operation, Stop};
+use crate::errno::Errno;
+use crate::evloop::Interest;
+use crate::tls;
+use openssl_sys as ffi;
+use std::cell::{Cell, OnceCell};
+use std::ffi::c_int;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The largest plaintext of one record.
+const RECORD: usize = 16 * 1024;
+/// Larger writes go to OpenSSL in such pieces, whose records are sent together.
+const PIECE: usize = 4 * RECORD;
+/// At most so much is taken by one write, so that one connection cannot keep a fast peer's loop to itself.
+const MOST_A_WRITE: usize = 16 * PIECE;
+
+/// The TLS part of a stream.
+pub(super) struct Secure {
+    // Before `bio`: the SSL drops its references to the BIO while the wire is alive.
+    session: tls::Session,
+    bio: WireBio,
+    allow_truncation: bool,
+    /// The handshake is complete and confirmed.
+    ready: Cell<bool>,
+    /// OpenSSL refuses to go on: nothing more can be read or written, not even close_notify.
+    broken: Cell<bool>,
+    /// OpenSSL is running.
+    busy: Cell<bool>,
+    /// The transport was closed while OpenSSL was running: the call must not succeed.
+    cancelled: Cell<bool>,
+    /// The last write waits for the peer (renegotiation).
+    write_wants_read: Cell<bool>,
+    /// FIN follows the queued bytes.
+    fin_due: Cell<bool>,
+    /// One of the thread's streams that keep OpenSSL's buffers.
+    warm: Cell<bool>,
+    lease: OnceCell<Arc<Lease>>,
+}
+
+/// What OpenSSL said.
+enum Said {
+    Done,
+    WantRead,
+    WantWrite,
+    /// close_notify was received.
+    Ended,
+    /// The BIO failed, and OpenSSL has nothing to add.
+    Io,
+    Failed(tls::Failure),
+}
+
+struct Busy<'a>(&'a Cell<bool>);
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.get() {
+            lease.end();
+        }
+    }
+}
+
+impl Secure {
+    pub(super) fn new(
+        fd: RawFd,
+        session: tls::Session,
+        allow_truncation: bool,
+    ) -> Result<Rc<Secure>, Failure> {
+        let bio = WireBio::new(fd)?;
+        let ssl = session.ssl();
+        // SAFETY: the session's SSL lives as long as the session, which this object keeps beside the BIO.
+        unsafe {
+            bio.attach(ssl);
+            // One `recv` brings what the kernel has, not first a header and then a body.
+            sys::SSL_set_read_ahead(ssl, 1);
+            sys::set_mode(
+                ssl,
+                ffi::SSL_MODE_AUTO_RETRY | ffi::SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
+            );
+            // Partial writes would end each piece after its first record; when buffers go is for `warm` to say.
+            sys::clear_mode(
+                ssl,
+                ffi::SSL_MODE_ENABLE_PARTIAL_WRITE | ffi::SSL_MODE_RELEASE_BUFFERS,
+            );
+        }
+        Ok(Rc::new(Secure {
+            session,
+            bio,
+            allow_truncation,
+            ready: Cell::new(false),
+            broken: Cell::new(false),
+            busy: Cell::new(false),
+            cancelled: Cell::new(false),
+            write_wants_read: Cell::new(false),
+            fin_due: Cell::new(false),
+            warm: Cell::new(false),
+            lease: OnceCell::new(),
+        }))
+    }
+
+    pub(super) fn session(&self) -> &tls::Session {
+        &self.session
+    }
+
+    #[inline]
+    fn enter(&self) -> Result<Busy<'_>, Stop> {
+        if self.busy.replace(true) {
+            return Err(Stop::Refused(Errno(libc::EBUSY)));
+        }
+        if !self.warm.get() {
+            self.warm_up();
+        }
+        Ok(Busy(&self.busy))
+    }
+
+    #[cold]
+    fn warm_up(&self) {
+        // SAFETY: `new` puts this object into an `Rc`, where it stays; `drop` ends the lease.
+        let lease = self.lease.get_or_init(|| unsafe { Lease::new(self) });
+        self.warm.set(warm::join(lease));
+    }
+
+    /// No longer one of the thread's streams that keep OpenSSL's buffers.
+    pub(super) fn cool(&self) {
+        self.warm.set(false);
+        self.release_buffers();
+    }
+
+    /// Runs one OpenSSL call that returns 1 for success.
+    #[inline]
+    fn call(&self, call: impl FnOnce(*mut ffi::SSL) -> c_int) -> Said {
+        let ssl = self.session.ssl();
+        tls::with_clean_queue(|| {
+            let result = call(ssl);
+            if result == 1 {
+                return Said::Done;
+            }
+            self.why(ssl, result)
+        })
+    }
+
+    #[cold]
+    fn why(&self, ssl: *mut ffi::SSL, result: c_int) -> Said {
+        // SAFETY: the SSL is alive, and `result` is what its last call returned.
+        match unsafe { ffi::SSL_get_error(ssl, result) } {
+            ffi::SSL_ERROR_WANT_READ => Said::WantRead,
+            ffi::SSL_ERROR_WANT_WRITE => Said::WantWrite,
+            ffi::SSL_ERROR_ZERO_RETURN => Said::Ended,
+            ffi::SSL_ERROR_SYSCALL if self.bio.inbound() != Inbound::Open => Said::Io,
+            _ => {
+                self.broken.set(true);
+                Said::Failed(self.session.failure())
+            }
+        }
+    }
+
+    /// Why nothing more can be done, where the wire knows: the socket failed in either direction.
+    fn wire_failure(&self, stream: &Stream) -> Option<Failure> {
+        if let Some(failure) = stream.failure() {
+            return Some(failure.clone());
+        }
+        let errno = self.bio.send_error()?;
+        Some(stream.fail(self.socket_failure(errno)).clone())
+    }
+
+    /// What an error of the socket's means at this stage.
+    pub(super) fn socket_failure(&self, errno: Errno) -> Failure {
+        if !self.ready.get() && matches!(errno.0, libc::ECONNRESET | libc::EPIPE) {
+            return Failure::tls_cut("the peer reset the connection during the handshake");
+        }
+        Failure::io(errno)
+    }
+
+    /// The receiving side is over without close_notify: the failure, or none where that counts as an end.
+    fn inbound_failure(&self, stream: &Stream) -> Option<Failure> {
+        if let Some(failure) = self.wire_failure(stream) {
+            return Some(failure);
+        }
+        let failure = match self.bio.inbound() {
+            Inbound::Failed(errno) => self.socket_failure(errno),
+            _ if !self.ready.get() => {
+                Failure::tls_cut("the peer closed the connection during the handshake")
+            }
+            _ if self.allow_truncation => return None,
+            _ => Failure::tls_cut("truncated: the peer closed the connection without close_notify"),
+        };
+        Some(stream.fail(failure).clone())
+    }
+
+    fn session_failure(failure: tls::Failure) -> Failure {
+        Failure {
+            kind: match failure.certificate {
+                true => FailureKind::Certificate,
+                false => FailureKind::Tls,
+            },
+            errno: Errno(libc::EPROTO),
+            text: failure.text,
+        }
+    }
+
+    fn cancelled_failure(&self, stream: &Stream) -> Option<Failure> {
+        self.cancelled
+            .get()
+            .then(|| stream.fail(Failure::io(Errno(libc::ECANCELED))).clone())
+    }
+
+    pub(super) fn handshake(&self, stream: &Stream) -> Result<(), Stop> {
+        if self.ready.get() {
+            return Ok(());
+        }
+        if let Some(failure) = stream.failure().filter(|_| self.broken.get()) {
+            return Err(Stop::Failed(failure.clone()));
+        }
+        let busy = self.enter()?;
+        stream.note_write();
+        self.bio.flush();
+        self.bio.refresh();
+        // A flight goes out in one piece, an alert with it.
+        self.bio.cork();
+        // SAFETY: the SSL is alive.
+        let said = self.call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) });
+        self.bio.uncork();
+        let confirmed = matches!(said, Said::Done).then(|| self.session.confirm());
+        drop(busy);
+        if let Some(failure) = self.cancelled_failure(stream) {
+            return Err(Stop::Failed(failure));
+        }
+        match (said, confirmed) {
+            (_, Some(Ok(()))) => {
+                self.ready.set(true);
+                Ok(())
+            }
+            (_, Some(Err(failure))) | (Said::Failed(failure), _) => {
+                self.broken.set(true);
+                // The alert is on its way: bytes of the peer's that nobody will read must not make it an RST.
+                socket::discard_received(stream.fd());
+                // An error of the socket's that was noted before is less than what the peer or OpenSSL had to say.
+                let failure = Self::session_failure(failure);
+                stream.fail(failure.clone());
+                Err(Stop::Failed(failure))
+            }
+            (Said::Ended, _) => Err(Stop::Failed(
+                stream
+                    .fail(Failure::tls_cut(
+                        "the peer ended the connection during the handshake",
+                    ))
+                    .clone(),
+            )),
+            (Said::Io, _) => Err(match self.inbound_failure(stream) {
+                Some(failure) => Stop::Failed(failure),
+                None => Stop::Blocked,
+            }),
+            (Said::Done | Said::WantRead | Said::WantWrite, _) => {
+                Err(match self.wire_failure(stream) {
+                    Some(failure) => Stop::Failed(failure),
+                    None => Stop::Blocked,
+                })
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn read(&self, stream: &Stream, buf: &mut [MaybeUninit<u8>]) -> Result<usize, Stop> {
+        if stream.read_ended() {
+            return Ok(0);
+        }
+        if !self.ready.get() || self.broken.get() {
+            return Err(self.unusable(stream, Operation::Read));
+        }
+        let busy = self.enter()?;
+        self.bio.refresh();
+        let (start, len) = socket::raw(buf);
+        let mut count = 0;
+        // SAFETY: the SSL is alive, `start` is writable for `len` bytes, and `count` is a place for a size.
+        let said = self.call(|ssl| unsafe { ffi::SSL_read_ex(ssl, start.cast(), len, &mut count) });
+        drop(busy);
+        if let Said::Done = said {
+            return Ok(count);
+        }
+        self.nothing_read(stream, said)
+    }
+
+    #[cold]
+    fn nothing_read(&self, stream: &Stream, said: Said) -> Result<usize, Stop> {
+        if let Some(failure) = self.cancelled_failure(stream) {
+            return Err(stream.failed_read(&failure));
+        }
+        let failure = match said {
+            // Authenticated: whatever happened to the socket, the peer had said all.
+            Said::Ended => None,
+            Said::Io => self.inbound_failure(stream),
+            Said::Failed(failure) => Some(stream.fail(Self::session_failure(failure)).clone()),
+            Said::Done | Said::WantRead | Said::WantWrite => match self.wire_failure(stream) {
+                None => return Err(Stop::Blocked),
+                failure => failure,
+            },
+        };
+        match failure {
+            Some(failure) => Err(stream.failed_read(&failure)),
+            None => Ok(stream.end_reading()),
+        }
+    }
+
+    #[cold]
+    fn unusable(&self, stream: &Stream, operation: Operation) -> Stop {
+        match (stream.failure(), operation) {
+            (Some(failure), Operation::Read) => stream.failed_read(failure),
+            (Some(failure), Operation::Write) => Stop::Failed(failure.clone()),
+            (None, _) => Stop::Refused(Errno(libc::ENOTCONN)),
+        }
+    }
+
+    #[inline]
+    pub(super) fn write(&self, stream: &Stream, bytes: &[u8]) -> Result<usize, Stop> {
+        stream.check_writable()?;
+        if !self.ready.get() || self.broken.get() {
+            return Err(self.unusable(stream, Operation::Write));
+        }
+        let _busy = self.enter()?;
+        stream.note_write();
+        self.write_wants_read.set(false);
+        self.bio.flush();
+        let mut taken = 0;
+        while self.bio.queued() == 0 && taken < bytes.len().min(MOST_A_WRITE) {
+            let rest = &bytes[taken..];
+            let piece = &rest[..rest.len().min(PIECE)];
+            match self.write_piece(stream, piece) {
+                Ok(count) => taken += count,
+                Err(Stop::Blocked) => break,
+                Err(stop) => return Err(stop),
+            }
+        }
+        if taken > 0 {
+            return Ok(taken);
+        }
+        Err(match self.wire_failure(stream) {
+            Some(failure) => Stop::Failed(failure),
+            None => Stop::Blocked,
+        })
+    }
+
+    #[inline]
+    fn write_piece(&self, stream: &Stream, piece: &[u8]) -> Result<usize, Stop> {
+        let several = piece.len() > RECORD;
+        if several {
+            self.bio.cork();
+        }
+        // Reading belongs to SSL_write during a renegotiation.
+        self.bio.refresh();
+        let mut count = 0;
+        // SAFETY: the SSL is alive, `piece` is readable for its length, and `count` is a place for a size.
+        let said = self.call(|ssl| unsafe {
+            ffi::SSL_write_ex(ssl, piece.as_ptr().cast(), piece.len(), &mut count)
+        });
+        if several {
+            self.bio.uncork();
+        }
+        if matches!(said, Said::Done) && self.bio.send_error().is_none() && !self.cancelled.get() {
+            return Ok(count);
+        }
+        Err(self.not_written(stream, said))
+    }
+
+    #[cold]
+    fn not_written(&self, stream: &Stream, said: Said) -> Stop {
+        if let Some(failure) = self.cancelled_failure(stream) {
+            return Stop::Failed(failure);
+        }
+        let failure = match said {
+            Said::Failed(failure) => Some(stream.fail(Self::session_failure(failure)).clone()),
+            Said::Io | Said::Ended => self.inbound_failure(stream),
+            Said::WantRead => {
+                self.write_wants_read.set(true);
+                self.wire_failure(stream)
+            }
+            Said::Done | Said::WantWrite => self.wire_failure(stream),
+        };
+        failure.map_or(Stop::Blocked, Stop::Failed)
+    }
+
+    /// Small pieces share a record; a large one goes without a copy.
+    pub(super) fn write_vectored(
+        &self,
+        stream: &Stream,
+        pieces: &[IoSlice<'_>],
+    ) -> Result<usize, Stop> {
+        let mut pieces = pieces.iter().filter(|piece| !piece.is_empty()).peekable();
+        let Some(first) = pieces.next() else {
+            return Ok(0);
+        };
+        if first.len() >= RECORD || pieces.peek().is_none() {
+            return self.write(stream, first);
+        }
+        let mut gathered = buffers::take();
+        let mut complete = buffers::append(&mut gathered, first);
+        for piece in pieces {
+            let room = PIECE - gathered.len();
+            if !complete || room == 0 {
+                break;
+            }
+            complete = buffers::append(&mut gathered, &piece[..piece.len().min(room)]);
+        }
+        let result = match gathered.is_empty() {
+            // No memory to gather in: the first piece alone will do.
+            true => self.write(stream, first),
+            false => self.write(stream, &gathered),
+        };
+        buffers::give(gathered);
+        result
+    }
+
+    pub(super) fn shutdown_write(&self, stream: &Stream) -> Result<(), Stop> {
+        if stream.write_ended() {
+            return self.flush(stream);
+        }
+        stream.check_writable()?;
+        if !self.ready.get() || self.broken.get() {
+            return Err(self.unusable(stream, Operation::Write));
+        }
+        let busy = self.enter()?;
+        self.bio.flush();
+        self.close_notify();
+        drop(busy);
+        stream.end_writing();
+        self.fin_due.set(true);
+        self.flush(stream)
+    }
+
+    /// Writes close_notify; after it OpenSSL's answers have no way out any more.
+    fn close_notify(&self) {
+        // SAFETY: the SSL is alive and its handshake complete. Called once: a second call would read.
+        let _ = self.call(|ssl| match unsafe { ffi::SSL_shutdown(ssl) } {
+            0 => 1,
+            result => result,
+        });
+        self.bio.mute();
+    }
+
+    pub(super) fn flush(&self, stream: &Stream) -> Result<(), Stop> {
+        self.bio.flush();
+        if self.bio.send_error().is_some() {
+            if let Some(failure) = self.wire_failure(stream) {
+                return Err(Stop::Failed(failure));
+            }
+        }
+        if self.bio.queued() > 0 {
+            return Err(Stop::Blocked);
+        }
+        if self.fin_due.replace(false) {
+            if let Err(errno) = socket::shut_write(stream.fd()) {
+                return Err(Stop::Failed(stream.fail_io(errno).clone()));
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn has_unsent(&self) -> bool {
+        self.bio.queued() > 0 || self.fin_due.get()
+    }
+
+    pub(super) fn waits_for(&self, operation: Operation) -> Interest {
+        match operation {
+            Operation::Read if self.bio.throttled() && self.bio.queued() > 0 => Interest::WRITE,
+            Operation::Read if !self.ready.get() && self.bio.queued() > 0 => {
+                Interest::READ.with(Interest::WRITE)
+            }
+            Operation::Read => Interest::READ,
+            Operation::Write if self.write_wants_read.get() && self.bio.queued() == 0 => {
+                Interest::READ
+            }
+            Operation::Write => Interest::WRITE,
+        }
+    }
+
+    #[inline]
+    pub(super) fn read_again(&self) -> bool {
+        if !self.bio.fed() {
+            return false;
+        }
+        // SAFETY: the SSL is alive; the call looks at it and runs nothing.
+        let inside = unsafe { sys::SSL_has_pending(self.session.ssl()) } == 1;
+        self.bio.set_fed(inside);
+        inside
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        if !self.ready.get() {
+            return 0;
+        }
+        // SAFETY: the SSL is alive; the call looks at it and runs nothing.
+        usize::try_from(unsafe { ffi::SSL_pending(self.session.ssl()) }).unwrap_or(0)
+    }
+
+    pub(super) fn release_buffers(&self) {
+        if self.busy.get() {
+            return;
+        }
+        // SAFETY: the SSL is alive and no call on it is running. Buffers with bytes in them are kept.
+        unsafe { sys::SSL_free_buffers(self.session.ssl()) };
+    }
+
+    /// OpenSSL is running: let the call that runs it fail, and leave the rest to its end.
+    pub(super) fn cancel_if_busy(&self) -> bool {
+        let busy = self.busy.get();
+        if busy {
+            self.cancelled.set(true);
+        }
+        busy
+    }
+
+    /// Says goodbye: what the kernel does not take stays in the queue.
+    pub(super) fn say_goodbye(&self, stream: &Stream) {
+        if !self.ready.get() || self.broken.get() {
+            return;
+        }
+        if !stream.write_ended() {
+            self.bio.flush();
+            self.close_notify();
+        }
+        // Without both, OpenSSL would throw the session away that a later connection wants to resume.
+        // SAFETY: the SSL is alive.
+        unsafe {
+            ffi::SSL_set_shutdown(
+                self.session.ssl(),
+                ffi::SSL_SENT_SHUTDOWN | ffi::SSL_RECEIVED_SHUTDOWN,
+            )
+        };
+    }
+
+    /// The descriptor and the bytes that wait, if any do.
+    pub(super) fn take_unsent(&self, fd: RawFd) -> Option<Unsent> {
+        if self.bio.queued() > 0 {
+            return Some(self.bio.give_away(fd));
+        }
+        self.bio.forget_fd();
+        None
+    }
+}

@@ -1,0 +1,170 @@
+//! The system calls on a stream socket: non-blocking, without SIGPIPE, EINTR retried.
+
+use super::faults::{allowance, Side};
+use crate::errno::Errno;
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+
+/// What `recv` gave.
+pub(super) struct Received {
+    /// 0 is the end of the stream.
+    pub(super) count: usize,
+    /// Fewer bytes than there was room for: the kernel has no more at this moment.
+    pub(super) drained: bool,
+}
+
+/// Receives into `len` bytes at `buf`.
+///
+/// # Safety
+/// `buf` points to `len` writable bytes, with `len` above 0.
+#[inline]
+pub(super) unsafe fn receive(fd: RawFd, buf: *mut u8, len: usize) -> Result<Received, Errno> {
+    let Some(room) = allowance(Side::Receive, len) else {
+        return Err(Errno(libc::EAGAIN));
+    };
+    loop {
+        // SAFETY: the caller's promise; `room` is at most `len`.
+        let count = unsafe { libc::recv(fd, buf.cast(), room, libc::MSG_DONTWAIT) };
+        if count >= 0 {
+            let count = count as usize;
+            return Ok(Received {
+                count,
+                drained: count < room,
+            });
+        }
+        let errno = Errno::last();
+        if errno.0 != libc::EINTR {
+            return Err(errno);
+        }
+    }
+}
+
+const SEND_FLAGS: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+
+/// Sends; how many bytes the kernel took.
+#[inline]
+pub(super) fn send(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
+    let Some(room) = allowance(Side::Send, bytes.len()) else {
+        return Err(Errno(libc::EAGAIN));
+    };
+    loop {
+        // SAFETY: `room` is at most the length of `bytes`.
+        let count = unsafe { libc::send(fd, bytes.as_ptr().cast(), room, SEND_FLAGS) };
+        if count >= 0 {
+            return Ok(count as usize);
+        }
+        let errno = Errno::last();
+        if errno.0 != libc::EINTR {
+            return Err(errno);
+        }
+    }
+}
+
+/// Sends several pieces with one system call; how many bytes the kernel took.
+pub(super) fn send_vectored(fd: RawFd, pieces: &[std::io::IoSlice<'_>]) -> Result<usize, Errno> {
+    // The kernel refuses more (IOV_MAX); the rest is the caller's next call.
+    const MOST: usize = 1024;
+    let mut pieces = &pieces[..pieces.len().min(MOST)];
+    if let Some(first) = pieces.iter().position(|piece| !piece.is_empty()) {
+        pieces = &pieces[first..];
+    }
+    let total = pieces
+        .iter()
+        .fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
+    match allowance(Side::Send, total) {
+        None => return Err(Errno(libc::EAGAIN)),
+        Some(room) if room < total => {
+            let Some(first) = pieces.first() else {
+                return Ok(0);
+            };
+            return send(fd, &first[..first.len().min(room)]);
+        }
+        Some(_) => {}
+    }
+    // SAFETY: an all-zero msghdr is a valid one.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // IoSlice is documented to be an iovec; the kernel only reads through it.
+    message.msg_iov = pieces.as_ptr().cast_mut().cast();
+    message.msg_iovlen = pieces.len() as _;
+    loop {
+        // SAFETY: `message` points to `msg_iovlen` iovecs of readable bytes, borrowed for the call.
+        let count = unsafe { libc::sendmsg(fd, &message, SEND_FLAGS) };
+        if count >= 0 {
+            return Ok(count as usize);
+        }
+        let errno = Errno::last();
+        if errno.0 != libc::EINTR {
+            return Err(errno);
+        }
+    }
+}
+
+/// FIN. A connection that is over in both directions already counts as shut.
+pub(super) fn shut_write(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: no memory is involved.
+    if unsafe { libc::shutdown(fd, libc::SHUT_WR) } == 0 {
+        return Ok(());
+    }
+    match Errno::last() {
+        Errno(libc::ENOTCONN) => take_error(fd).map_or(Ok(()), Err),
+        errno => Err(errno),
+    }
+}
+
+/// SO_ERROR, which reading it clears.
+pub(super) fn take_error(fd: RawFd) -> Option<Errno> {
+    let mut value: c_int = 0;
+    let mut len = std::mem::size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: `value` has room for the `len` bytes of an int.
+    let result = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&mut value as *mut c_int).cast(),
+            &mut len,
+        )
+    };
+    (result == 0 && value != 0).then_some(Errno(value))
+}
+
+/// Drops what was received and not read, without copying it (TCP; elsewhere nothing happens): a TCP socket closed with
+/// unread bytes sends RST, which makes the peer lose what we sent last.
+pub(super) fn discard_received(fd: RawFd) {
+    const ALL: usize = 1 << 30;
+    // SAFETY: for TCP, MSG_TRUNC means that nothing is written to the buffer; a Unix socket with something to write
+    // finds a NULL pointer and answers EFAULT.
+    unsafe {
+        libc::recv(
+            fd,
+            std::ptr::null_mut(),
+            ALL,
+            libc::MSG_TRUNC | libc::MSG_DONTWAIT,
+        )
+    };
+}
+
+/// The next `close` sends RST and drops what was not sent.
+pub(super) fn reset_on_close(fd: RawFd) {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    // SAFETY: `linger` is readable for its own size.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&linger as *const libc::linger).cast(),
+            std::mem::size_of::<libc::linger>() as libc::socklen_t,
+        )
+    };
+}
+
+/// The address and length of a buffer to receive into.
+#[inline]
+pub(super) fn raw(buf: &mut [MaybeUninit<u8>]) -> (*mut u8, usize) {
+    (buf.as_mut_ptr().cast(), buf.len())
+}
