@@ -31,6 +31,8 @@ pub(super) struct Setup {
     pub(super) idle: Duration,
     /// How long answers are kept.
     pub(super) ttl: Nanos,
+    /// Bytes of stack for each thread.
+    pub(super) stack: usize,
 }
 
 /// Looks names up in threads of its own.
@@ -38,6 +40,7 @@ pub(super) struct Resolver {
     lookup: Box<dyn Fn(&Question) -> Found + Send + Sync>,
     max_threads: usize,
     idle: Duration,
+    stack: usize,
     ttl: AtomicU64,
     /// How often `end` was called: an answer that began under another number is not to be delivered.
     ends: AtomicU64,
@@ -99,6 +102,7 @@ impl Resolver {
             lookup: setup.lookup,
             max_threads: setup.max_threads.max(1),
             idle: setup.idle,
+            stack: setup.stack,
             ttl: AtomicU64::new(setup.ttl),
             ends: AtomicU64::new(0),
             state: Mutex::default(),
@@ -226,6 +230,7 @@ impl Resolver {
         let _blocked = SignalsBlocked::new();
         let handle = std::thread::Builder::new()
             .name("netconn-dns".to_owned())
+            .stack_size(self.stack)
             .spawn(move || resolver.work(number))
             .map_err(Errno::from)?;
         let thread = Thread {
@@ -379,14 +384,16 @@ pub(super) fn current() -> Arc<Resolver> {
             Some(parents) => parents.resolver.ttl.load(Ordering::Relaxed),
             None => DEFAULT_TTL,
         };
+        let forks = FORKS.load(Ordering::SeqCst);
         let new = Box::into_raw(Box::new(ProcessWide {
             resolver: Resolver::new(Setup {
                 lookup: Box::new(system::lookup),
                 max_threads: threads_wanted(),
                 idle: IDLE,
                 ttl,
+                stack: stack_size(forks),
             }),
-            forks: FORKS.load(Ordering::SeqCst),
+            forks,
             _parents: old,
         }));
         if CURRENT
@@ -404,6 +411,16 @@ const IDLE: Duration = Duration::from_secs(5);
 const DEFAULT_THREADS: usize = 4;
 /// More would be a mistake in the environment.
 const MAX_THREADS: usize = 256;
+
+/// Larger in each generation of children. glibc gives the stack of a thread that vanished in `fork` to a new one that
+/// asks for no more, and with it that thread's resolver state: the child's lookup would use the socket of the parent's,
+/// and each take the other's answers. A quarter of the usual stack size at most, so that the stacks of the host's own threads
+/// are too large to be reused so.
+fn stack_size(forks: u32) -> usize {
+    const FIRST: usize = 1 << 20;
+    const STEP: usize = 64 << 10;
+    FIRST + STEP * forks as usize
+}
 
 fn threads_wanted() -> usize {
     let Some(text) = crate::log::environment("NETCONN_DNS_THREADS") else {

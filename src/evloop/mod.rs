@@ -228,7 +228,8 @@ impl Loop {
     pub unsafe fn remote_of(lp: *const Loop) -> Arc<Remote> {
         // SAFETY: the caller promises a living loop. `remote` is never written after its making, and only this field is
         // reached, so it does not matter what the loop's own thread does to the others.
-        unsafe { (*&raw const (*lp).remote).clone() }
+        let remote: &Arc<Remote> = unsafe { &(*lp).remote };
+        remote.clone()
     }
 
     /// Runs `task` in a later round, which does not wait. Keeps `run` running until then. Gone with the loop.

@@ -44,6 +44,7 @@ fn bench(max_threads: usize, idle: Duration) -> Bench {
         max_threads,
         idle,
         ttl: 60 * SECOND,
+        stack: 1 << 20,
     });
     Bench {
         resolver,
@@ -393,6 +394,7 @@ fn threads_block_all_signals_and_the_asking_thread_keeps_its_mask() {
         max_threads: 1,
         idle: LONG,
         ttl: 0,
+        stack: 1 << 20,
     });
     let before = mask();
     resolver.ask(question("a"), Box::new(|_| {}));
@@ -421,6 +423,7 @@ fn many_threads_ask_and_cancel_at_once() {
         max_threads: 3,
         idle: Duration::ZERO,
         ttl: 0,
+        stack: 1 << 20,
     });
     let askers: Vec<_> = (0..4)
         .map(|asker: usize| {
