@@ -5,7 +5,7 @@
 
 use crate::errno::Errno;
 use crate::tls;
-use std::ffi::c_char;
+use std::ffi::{c_char, c_uchar};
 use std::mem::{offset_of, size_of};
 
 /// OpenSSL's connection object.
@@ -50,19 +50,19 @@ pub struct conn_certificate {
     /// Seconds since 1970.
     pub not_after: i64,
     /// SHA-256 of the certificate.
-    pub sha256: [u8; 32],
+    pub sha256: [c_uchar; 32],
     /// SHA-256 of its public key (SubjectPublicKeyInfo).
-    pub key_sha256: [u8; 32],
+    pub key_sha256: [c_uchar; 32],
 }
 
-/// Fills a C program's struct as far as its size goes: EINVAL for NULL and for a size that is impossible, ENOENT where
-/// there is no certificate.
+/// Fills a C program's struct as far as its size goes: EINVAL for NULL and for a size that is impossible, else what
+/// `certificate` says.
 ///
 /// # Safety
 /// `out` is NULL or can be written for the size that it names.
 pub unsafe fn write_certificate(
     out: *mut conn_certificate,
-    certificate: impl FnOnce() -> Option<tls::Certificate>,
+    certificate: impl FnOnce() -> Result<tls::Certificate, Errno>,
 ) -> Result<(), Errno> {
     if out.is_null() {
         return Err(Errno(libc::EINVAL));
@@ -73,7 +73,7 @@ pub unsafe fn write_certificate(
     if size < first || size > size_of::<conn_certificate>() {
         return Err(Errno(libc::EINVAL));
     }
-    let certificate = certificate().ok_or(Errno(libc::ENOENT))?;
+    let certificate = certificate()?;
     let whole = conn_certificate {
         size,
         subject: text(&certificate.subject),
@@ -124,8 +124,8 @@ mod tests {
         unsafe { CStr::from_ptr(array.as_ptr()) }.to_str().unwrap()
     }
 
-    fn certificate() -> Option<tls::Certificate> {
-        Some(tls::Certificate {
+    fn certificate() -> Result<tls::Certificate, Errno> {
+        Ok(tls::Certificate {
             subject: "CN=x".into(),
             issuer: "CN=y".into(),
             names: "ü".repeat(600),
@@ -179,7 +179,7 @@ mod tests {
         // SAFETY: valid, and NULL.
         unsafe {
             assert_eq!(
-                write_certificate(&mut out, || None),
+                write_certificate(&mut out, || Err(Errno(libc::ENOENT))),
                 Err(Errno(libc::ENOENT))
             );
             let null = std::ptr::null_mut();
