@@ -244,8 +244,8 @@ ssize_t conn_try_read(struct net_conn *c, void *buf, size_t len);
 ssize_t conn_try_write(struct net_conn *c, const void *buf, size_t len);
 
 /**
- * As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0 or above
- * IOV_MAX (1024).
+ * As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0. At most
+ * IOV_MAX (1024) pieces are looked at.
  */
 ssize_t conn_try_writev(struct net_conn *c, const struct iovec *iov, int n);
 
