@@ -66,7 +66,7 @@ pub struct Checked<'a> {
     pub depth: c_int,
     /// One line.
     pub subject: &'a str,
-    /// OpenSSL's X509 verify code.
+    /// OpenSSL's X509 verify code; X509_V_OK where its check passed.
     pub error: c_int,
 }
 
@@ -265,7 +265,8 @@ unsafe fn judge(preverified: bool, store: *mut ffi::X509_STORE_CTX) -> bool {
             preverified,
             depth,
             subject: &subject,
-            error,
+            // OpenSSL goes on showing the fault that was accepted at an earlier certificate.
+            error: if preverified { ffi::X509_V_OK } else { error },
         })
     };
     if !accepted {
