@@ -33,7 +33,7 @@ endif
 # What the Rust standard library needs of a C system.
 rust_libs := -lpthread -ldl -lm
 
-.PHONY: all headers debug certs demo check check-debug check-valgrind check-asan bench install uninstall clean help FORCE
+.PHONY: all headers debug certs demo check check-loop check-debug check-valgrind check-asan bench install uninstall clean help FORCE
 all: $(build)/libnetconn.a $(build)/libnetconn.so
 
 # ---- The libraries --------------------------------------------------------------------------------------------------
@@ -52,13 +52,13 @@ $(1)/openssl: FORCE
 	@mkdir -p $(1)
 	@[ "$$$$(cat $$@ 2>/dev/null)" = '$(openssl)' ] || echo '$(openssl)' >$$@
 
-# A weak symbol whose only user was dropped stays behind as a local one, and would become a global one without a
-# definition.
-# The bitcode that LTO leaves behind would make nm and ar fail where they have LLVM's plug-in.
-$(1)/netconn.o: $(CARGO_TARGET_DIR)/$(2)/libnetconn.a $(1)/openssl symbols/public.txt
-	$$(CC) -r -nostdlib -Wl,--gc-sections $$$$(sed 's/^/-Wl,-u,/' symbols/public.txt) $$< -o $$@.all
-	$$(OBJCOPY) -R .llvmbc -R .llvmcmd --keep-global-symbols=symbols/public.txt \
-	    $$$$($$(READELF) -sW $$@.all | awk '$$$$5 == "LOCAL" && $$$$7 == "UND" && $$$$8 != "" { print "-N " $$$$8 }') $$@.all $$@
+# -d gives OpenSSL's common symbols a place, so that they can be hidden like all others. A weak symbol whose only user
+# was dropped stays behind as a local one, and would become a global one without a definition. The bitcode that LTO
+# leaves behind would make nm and ar fail where they have LLVM's plug-in.
+$(1)/netconn.o: $(CARGO_TARGET_DIR)/$(2)/libnetconn.a $(1)/openssl symbols/public.txt Makefile
+	$$(CC) -r -nostdlib -Wl,-d -Wl,--gc-sections $$$$(sed 's/^/-Wl,-u,/' symbols/public.txt) $$< -o $$@.all
+	$$(OBJCOPY) -R .llvmbc -R .llvmcmd --keep-global-symbols=symbols/public.txt $$$$($$(READELF) -sW $$@.all | \
+	    awk '$$$$5 == "LOCAL" && $$$$7 == "UND" && $$$$8 != "" { print "-N " $$$$8 }') $$@.all $$@
 	@rm -f $$@.all
 
 $(1)/libnetconn.a: $(1)/netconn.o
@@ -66,7 +66,7 @@ $(1)/libnetconn.a: $(1)/netconn.o
 	$$(AR) rcs $$@ $$<
 
 # Never unloaded: resolver threads may still be in it.
-$(1)/libnetconn.so.$(version): $(1)/libnetconn.a symbols/netconn.map
+$(1)/libnetconn.so.$(version): $(1)/libnetconn.a symbols/netconn.map Makefile
 	$$(CC) -shared $$(LDFLAGS) -Wl,-soname,$(soname) -Wl,--version-script=symbols/netconn.map \
 	    -Wl,-z,nodelete,-z,defs,-z,relro,-z,now,-z,noexecstack \
 	    -Wl,--whole-archive $$< -Wl,--no-whole-archive $(openssl_libs) $(rust_libs) -o $$@
@@ -83,7 +83,13 @@ debug: $(build)/debug/libnetconn.a $(build)/debug/libnetconn.so
 
 # ---- What is made and committed -------------------------------------------------------------------------------------
 
-xtask := $(CARGO) run -q $(CARGOFLAGS) -p xtask $(features) --
+xtask := $(CARGO) run -q $(CARGOFLAGS) -p xtask --
+ifeq ($(openssl),vendored)
+# The workshop's own OpenSSL is the one that was built for the library: no second build for a few certificates.
+built_openssl = $$(ls -dt $(CARGO_TARGET_DIR)/release/build/openssl-sys-*/out/openssl-build/install | head -n 1)
+xtask := OPENSSL_STATIC=1 OPENSSL_DIR="$(built_openssl)" $(xtask)
+headers certs: $(build)/libnetconn.a
+endif
 
 headers:
 	$(xtask) headers
@@ -104,6 +110,12 @@ check: all certs
 	    'libraries' 'scripts/check-libraries.sh $(build) $(openssl)' \
 	    'C tests' "BUILD=$(build)/c-tests LDLIBS='$(call link,$(build))' $(c_tests)" \
 	    'Rust tests' '$(CARGO) test $(CARGOFLAGS) --workspace $(features)'
+
+# With NETCONN_POLLER=polling the loop's tests run on the poller that other systems have.
+check-loop: all certs
+	@scripts/tally.sh \
+	    'C tests' "BUILD=$(build)/c-tests-loop LDLIBS='$(call link,$(build))' $(c_tests) evloop" \
+	    'Rust tests' '$(CARGO) test $(CARGOFLAGS) $(features) --lib evloop'
 
 check-debug: debug certs
 	@BUILD=$(build)/c-tests-debug LDLIBS='$(call link,$(build)/debug)' $(c_tests)
@@ -146,6 +158,7 @@ help:
 	@echo 'make uninstall        with the same variables'
 	@echo 'make debug            both libraries without optimisation, with assertions, in $(BUILD)/debug/'
 	@echo 'make check            all tests; SKIPS_AS_FAILS=1: none may be skipped'
+	@echo 'make check-loop       the tests of the loop alone; NETCONN_POLLER=polling: on that poller'
 	@echo 'make check-debug      the C tests on the debug libraries'
 	@echo 'make check-valgrind   the C tests under valgrind'
 	@echo 'make check-asan       the C tests with AddressSanitizer and UndefinedBehaviorSanitizer'

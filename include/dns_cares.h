@@ -12,7 +12,8 @@
 struct addrinfo;
 
 /**
- * A lookup under way. It is dead once its callback has returned, after `dns_cancel` and `dns_shutdown`, and with its loop.
+ * A lookup under way. It is dead once its callback has returned, after `dns_cancel` and `dns_shutdown`, and with its
+ * loop.
  */
 struct dns_request;
 
@@ -28,8 +29,8 @@ extern "C" {
 #endif
 
 /**
- * Makes the resolver ready. Optional: the first lookup does so too. `loop` NULL: the default loop. Returns 0, or -1 with
- * `errno`.
+ * Makes the resolver ready. Optional: the first lookup does so too. `loop` NULL: the default loop. Returns 0, or -1
+ * with `errno`.
  */
 int dns_init(struct ev_loop *loop);
 
@@ -43,32 +44,20 @@ void dns_shutdown(void);
 /**
  * Looks a name up.
  *
- * `hostname` is a name, an address (IPv6 also in brackets or with `%scope`), or NULL for loopback; names that are not ASCII
- * are looked up in their IDNA form (UTS-46). `service` is a port number, the name of a service, or NULL for port 0. `family`,
- * `socktype` and `protocol` are as for `getaddrinfo`; 0 is any. `cb` is called from the loop, never inside this call.
- * Without it nothing is done. `loop` NULL: the default loop. The strings are copied. From any callback.
+ * `hostname` is a name, an address (IPv6 also in brackets or with `%scope`), or NULL for loopback; names that are not
+ * ASCII are looked up in their IDNA form (UTS-46). `service` is a port number, the name of a service, or NULL for port
+ * 0. `family`, `socktype` and `protocol` are as for `getaddrinfo`; 0 is any. `cb` is called from the loop, never inside
+ * this call. Without it nothing is done. `loop` NULL: the default loop. The strings are copied. From any callback.
  */
-void dns_resolve_async(struct ev_loop *loop,
-                       const char *hostname,
-                       const char *service,
-                       int family,
-                       int socktype,
-                       int protocol,
-                       dns_result_cb cb,
-                       void *arg);
+void dns_resolve_async(struct ev_loop *loop, const char *hostname, const char *service, int family, int socktype,
+                       int protocol, dns_result_cb cb, void *arg);
 
 /**
  * As `dns_resolve_async`, and returns the lookup, so that it can be cancelled. NULL with `errno`: EINVAL for a `cb` of
  * NULL, EPERM for a loop of the parent in a forked process.
  */
-struct dns_request *dns_resolve_start(struct ev_loop *loop,
-                                      const char *hostname,
-                                      const char *service,
-                                      int family,
-                                      int socktype,
-                                      int protocol,
-                                      dns_result_cb cb,
-                                      void *arg);
+struct dns_request *dns_resolve_start(struct ev_loop *loop, const char *hostname, const char *service, int family,
+                                      int socktype, int protocol, dns_result_cb cb, void *arg);
 
 /**
  * Forgets a lookup at once: its callback will not run, and `request` is dead. A no-op for NULL and inside the lookup's
@@ -80,8 +69,9 @@ void dns_cancel(struct dns_request *request);
 const char *dns_strerror(int status);
 
 /**
- * Answers are kept for so many seconds (60 by default; infinity: for ever; 0 or less: not at all), names that do not exist for a
- * tenth of it. NaN changes nothing. For the whole process, and for answers that are kept already. From any thread.
+ * Answers are kept for so many seconds (60 by default; infinity: for ever; 0 or less: not at all), names that do not
+ * exist for a tenth of it. NaN changes nothing. For the whole process, and for answers that are kept already. From any
+ * thread.
  */
 void dns_set_cache_ttl(double seconds);
 

@@ -2,15 +2,16 @@
  * evloop.h - an event loop: descriptors, timers, signals, work from other threads.
  *
  * A loop belongs to the first thread that runs it. From other threads only evloop_post, evloop_wakeup and evloop_break
- * may be called; a signal handler may call evloop_wakeup. A callback may do anything with any object of the loop, its own
- * too, but must not throw or longjmp through the library.
+ * may be called; a signal handler may call evloop_wakeup. A callback may do anything with any object of the loop, its
+ * own too, but must not throw or longjmp through the library.
  */
 #ifndef NETCONN_EVLOOP_H
 #define NETCONN_EVLOOP_H
 
 /**
- * An event loop. It belongs to the first thread that runs it: but for `evloop_post`, `evloop_wakeup` and `evloop_break`, which any
- * thread may call, everything that names the loop or an object on it is called on that thread.
+ * An event loop. It belongs to the first thread that runs it: but for `evloop_post`, `evloop_wakeup` and
+ * `evloop_break`, which any thread may call, everything that names the loop or an object on it is called on that
+ * thread.
  */
 struct ev_loop;
 
@@ -43,8 +44,8 @@ extern "C" {
 #endif
 
 /**
- * The process's one default loop, made at the first call; in a forked child a new one. NULL and `errno` (EMFILE, ENFILE,
- * ENOMEM) where there is none to be had. Any thread.
+ * The process's one default loop, made at the first call; in a forked child a new one. NULL and `errno` (EMFILE,
+ * ENFILE, ENOMEM) where there is none to be had. Any thread.
  */
 struct ev_loop *evloop_get_default(void);
 
@@ -53,8 +54,8 @@ struct ev_loop *evloop_new(void);
 
 /**
  * Frees a loop and everything that is attached to it: watchers, timers, signals, lookups, connections. Their pointers
- * are dead on return and none of their callbacks runs any more; posted work that has not run is dropped. Legal inside a callback of this loop:
- * its `evloop_run` then returns. NULL is a no-op.
+ * are dead on return and none of their callbacks runs any more; posted work that has not run is dropped. Legal inside a
+ * callback of this loop: its `evloop_run` then returns. NULL is a no-op.
  */
 void evloop_free(struct ev_loop *lp);
 
@@ -64,14 +65,10 @@ void evloop_free(struct ev_loop *lp);
  * that the system cannot poll (a regular file) counts as always ready. `fd` stays the caller's, who ends the watching
  * before closing it. `lp` NULL: the default loop.
  *
- * The watcher, which lives until `evloop_io_free`; or NULL and `errno`: EBADF, ENOMEM, EINVAL for unknown bits or a NULL callback, EPERM
- * in a forked child. Any callback may call it.
+ * The watcher, which lives until `evloop_io_free`; or NULL and `errno`: EBADF, ENOMEM, EINVAL for unknown bits or a
+ * NULL callback, EPERM in a forked child. Any callback may call it.
  */
-struct evloop_io *evloop_io_start(struct ev_loop *lp,
-                                  int fd,
-                                  int events,
-                                  ev_io_cb_t cb,
-                                  void *arg);
+struct evloop_io *evloop_io_start(struct ev_loop *lp, int fd, int events, ev_io_cb_t cb, void *arg);
 
 /**
  * New interest, as in `evloop_io_start`; restarts a stopped watcher. Costs no system call before the loop next waits.
@@ -99,17 +96,14 @@ void evloop_io_unref(struct evloop_io *io);
 
 /**
  * Starts a timer that fires `after` seconds from this call (not from the loop's cached time) and then, where `repeat`
- * is above 0, every `repeat` seconds. Negative and NaN count as 0; infinity never comes. On the monotonic clock, never early;
- * equal times in the order of starting; a repeat that is overdue fires once, not in a burst. `lp` NULL: the default loop.
+ * is above 0, every `repeat` seconds. Negative and NaN count as 0; infinity never comes. On the monotonic clock, never
+ * early; equal times in the order of starting; a repeat that is overdue fires once, not in a burst. `lp` NULL: the
+ * default loop.
  *
  * The timer, which lives until `evloop_timer_free`, also when it has fired; or NULL and `errno`: EINVAL for a NULL
  * callback, EPERM in a forked child. Any callback may call it: a timer started in a round fires in a later one.
  */
-struct evloop_timer *evloop_timer_start(struct ev_loop *lp,
-                                        double after,
-                                        double repeat,
-                                        ev_timer_cb_t cb,
-                                        void *arg);
+struct evloop_timer *evloop_timer_start(struct ev_loop *lp, double after, double repeat, ev_timer_cb_t cb, void *arg);
 
 /**
  * Starts a timer anew, with times as in `evloop_timer_start`, whether it is armed, stopped or has fired. Legal inside
@@ -131,9 +125,9 @@ void evloop_timer_unref(struct evloop_timer *timer);
 
 /**
  * Runs until `evloop_break`, or until nothing is active. Active are: a started watcher (whatever it asks for), an armed
- * timer, a lookup, posted work, a watched signal, a connection that is neither closed nor in the state CLOSED or ERROR; not
- * what was unref'd. May be called inside a callback. The caller's thread owns the loop from the first call on. NULL, and a loop of
- * the parent in a forked child: returns at once.
+ * timer, a lookup, posted work, a watched signal, a connection that is neither closed nor in the state CLOSED or ERROR;
+ * not what was unref'd. May be called inside a callback. The caller's thread owns the loop from the first call on.
+ * NULL, and a loop of the parent in a forked child: returns at once.
  */
 void evloop_run(struct ev_loop *lp);
 
@@ -164,8 +158,8 @@ double evloop_now(struct ev_loop *lp);
 
 /**
  * A descriptor for another loop to watch: readable whenever a round has work, expired timers and posted work included;
- * the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes reach
- * the kernel at once. -1 and `errno`: EINVAL for NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
+ * the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes
+ * reach the kernel at once. -1 and `errno`: EINVAL for NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
  */
 int evloop_fd(struct ev_loop *lp);
 
@@ -182,16 +176,14 @@ int evloop_timeout_ms(struct ev_loop *lp);
  *
  * The watcher, which lives until `evloop_signal_free`; or NULL and `errno`: EINVAL for a NULL callback and for a number
  * that cannot be caught (SIGKILL, SIGSTOP) or not usefully (SIGSEGV, SIGBUS, SIGFPE, SIGILL: returning from their
- * handler repeats the fault); EPERM in a forked child, where the signals of the parent's loops do again what they did before.
+ * handler repeats the fault); EPERM in a forked child, where the signals of the parent's loops do again what they did
+ * before.
  */
-struct evloop_signal *evloop_signal_start(struct ev_loop *lp,
-                                          int signum,
-                                          void (*cb)(int signum, void *arg),
-                                          void *arg);
+struct evloop_signal *evloop_signal_start(struct ev_loop *lp, int signum, void (*cb)(int signum, void *arg), void *arg);
 
 /**
- * Stops watching a signal; arrivals that were not told yet are forgotten. The object stays. Legal inside its own callback. NULL is a
- * no-op.
+ * Stops watching a signal; arrivals that were not told yet are forgotten. The object stays. Legal inside its own
+ * callback. NULL is a no-op.
  */
 void evloop_signal_stop(struct evloop_signal *signal);
 
@@ -200,12 +192,11 @@ void evloop_signal_free(struct evloop_signal *signal);
 
 /**
  * Puts one pointer of the program's own at the loop (made for adapters to other loops). `detach`, which may be NULL, is
- * called with it by `evloop_free`, before anything of the loop is closed. An `attachment` of NULL takes the pointer away without calling `detach`.
- * 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for a NULL loop, EPERM in a forked child.
+ * called with it by `evloop_free`, before anything of the loop is closed. An `attachment` of NULL takes the pointer
+ * away without calling `detach`. 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for a NULL loop, EPERM
+ * in a forked child.
  */
-int evloop_set_attachment(struct ev_loop *lp,
-                          void *attachment,
-                          void (*detach)(void *attachment));
+int evloop_set_attachment(struct ev_loop *lp, void *attachment, void (*detach)(void *attachment));
 
 /** The pointer put there with `evloop_set_attachment`, or NULL. */
 void *evloop_get_attachment(struct ev_loop *lp);

@@ -175,23 +175,18 @@ void conn_options_init(struct conn_options *options);
  *
  * Returns at once, in CONN_RESOLVING (host is a name, cached or not) or CONN_CONNECTING (host is an IPv4 or IPv6
  * literal, `unix:/path` or `unix:@abstract`). Exactly one of `on_ready` and `on_error` is then called, from the loop,
- * unless conn_close comes first; either may be NULL. Everything that is wrong with host or port is reported that way too
- * (CONN_ERR_INVALID).
+ * unless conn_close comes first; either may be NULL. Everything that is wrong with host or port is reported that way
+ * too (CONN_ERR_INVALID).
  *
  * lp: NULL for the default loop. port: a number or a service name; NULL for "443" with TLS, else "80".
  *
  * Several addresses are tried as RFC 8305 says. With TLS the certificate's chain and name are verified.
  *
- * Returns the connection, to be ended by conn_close; NULL with errno EINVAL (no host; `unix:` with TLS), ECANCELED (closed by
- * a callback that ran inside the call), ENOMEM, EPERM (a forked child uses its parent's loop).
+ * Returns the connection, to be ended by conn_close; NULL with errno EINVAL (no host; `unix:` with TLS), ECANCELED
+ * (closed by a callback that ran inside the call), ENOMEM, EPERM (a forked child uses its parent's loop).
  */
-struct net_conn *conn_new(struct ev_loop *lp,
-                          const char *host,
-                          const char *port,
-                          bool use_tls,
-                          conn_event_cb on_ready,
-                          conn_event_cb on_error,
-                          void *arg);
+struct net_conn *conn_new(struct ev_loop *lp, const char *host, const char *port, bool use_tls, conn_event_cb on_ready,
+                          conn_event_cb on_error, void *arg);
 
 /**
  * As conn_new, with options. NULL for the default options (conn_set_default_options).
@@ -199,12 +194,8 @@ struct net_conn *conn_new(struct ev_loop *lp,
  * The options are read during the call and copied. EINVAL, besides the reasons of conn_new: a `size` of 0 or larger
  * than this library knows, a time that is NaN, server_side, a server's TLS context.
  */
-struct net_conn *conn_new_with(struct ev_loop *lp,
-                               const char *host,
-                               const char *port,
-                               const struct conn_options *options,
-                               conn_event_cb on_ready,
-                               conn_event_cb on_error,
+struct net_conn *conn_new_with(struct ev_loop *lp, const char *host, const char *port,
+                               const struct conn_options *options, conn_event_cb on_ready, conn_event_cb on_error,
                                void *arg);
 
 /**
@@ -214,21 +205,17 @@ struct net_conn *conn_new_with(struct ev_loop *lp,
  *
  * A TLS client needs `server_name`, a TLS server `server_side` and a server's context in `tls` (EINVAL).
  *
- * Returns the connection, which owns fd from now on; NULL with errno EBADF, ENOTSOCK, ENOTCONN, EINVAL, ENOMEM: fd stays the
- * caller's.
+ * Returns the connection, which owns fd from now on; NULL with errno EBADF, ENOTSOCK, ENOTCONN, EINVAL, ENOMEM: fd
+ * stays the caller's.
  */
-struct net_conn *conn_from_fd(struct ev_loop *lp,
-                              int fd,
-                              const struct conn_options *options,
-                              conn_event_cb on_ready,
-                              conn_event_cb on_error,
-                              void *arg);
+struct net_conn *conn_from_fd(struct ev_loop *lp, int fd, const struct conn_options *options, conn_event_cb on_ready,
+                              conn_event_cb on_error, void *arg);
 
 /**
- * Ends a connection, in any state and from any callback: cancels what is under way, closes the socket, frees c, which is
- * dead on return. No callback of it runs afterwards. Over TLS close_notify is sent. What the kernel does not take at once
- * of bytes that were written, and of close_notify, is sent by the loop afterwards, for at most 5 seconds, and keeps it
- * running so long. NULL is a no-op. Never blocks.
+ * Ends a connection, in any state and from any callback: cancels what is under way, closes the socket, frees c, which
+ * is dead on return. No callback of it runs afterwards. Over TLS close_notify is sent. What the kernel does not take at
+ * once of bytes that were written, and of close_notify, is sent by the loop afterwards, for at most 5 seconds, and
+ * keeps it running so long. NULL is a no-op. Never blocks.
  */
 void conn_close(struct net_conn *c);
 
@@ -238,69 +225,59 @@ void conn_abort(struct net_conn *c);
 /**
  * Reads at most len bytes into buf.
  *
- * Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each later
- * call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or establishing
- * failed; EINVAL: c is NULL, or buf is with a len above 0; ECONNRESET with CONN_ERR_TLS: the TCP stream ended without
- * close_notify (truncation; see allow_truncation); else the errno of the failure, after the bytes that had arrived before
- * it were read.
+ * Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each
+ * later call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or
+ * establishing failed; EINVAL: c is NULL, or buf is with a len above 0; ECONNRESET with CONN_ERR_TLS: the TCP stream
+ * ended without close_notify (truncation; see allow_truncation); else the errno of the failure, after the bytes that
+ * had arrived before it were read.
  */
-ssize_t conn_try_read(struct net_conn *c,
-                        void *buf,
-                        size_t len);
+ssize_t conn_try_read(struct net_conn *c, void *buf, size_t len);
 
 /**
  * Writes at most len bytes of buf.
  *
- * Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing can be
- * taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
- * establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; else the errno of
- * the failure. Never raises SIGPIPE.
+ * Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing can
+ * be taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
+ * establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; else the errno
+ * of the failure. Never raises SIGPIPE.
  */
-ssize_t conn_try_write(struct net_conn *c,
-                         const void *buf,
-                         size_t len);
+ssize_t conn_try_write(struct net_conn *c, const void *buf, size_t len);
 
 /**
- * As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0 or above IOV_MAX
- * (1024).
+ * As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0 or above
+ * IOV_MAX (1024).
  */
-ssize_t conn_try_writev(struct net_conn *c,
-                          const struct iovec *iov,
-                          int n);
+ssize_t conn_try_writev(struct net_conn *c, const struct iovec *iov, int n);
 
 /**
  * Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
  * CONN_CLOSED when the peer's end of the stream was read too.
  *
- * Returns 0; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or establishing failed), else the failure's.
+ * Returns 0; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or establishing failed), else the
+ * failure's.
  */
 int conn_shutdown(struct net_conn *c);
 
 /**
- * Sets the callback for "a read may give something": bytes, the end of the stream or a failure. May be set in any state,
- * takes effect once on_ready has run. It fires in each round of the loop while the condition holds, also for bytes that
- * wait inside TLS; it may be spurious (the read then gives EAGAIN). The end and a failure count until a read has
- * returned them. NULL removes it.
+ * Sets the callback for "a read may give something": bytes, the end of the stream or a failure. May be set in any
+ * state, takes effect once on_ready has run. It fires in each round of the loop while the condition holds, also for
+ * bytes that wait inside TLS; it may be spurious (the read then gives EAGAIN). The end and a failure count until a read
+ * has returned them. NULL removes it.
  */
-void conn_set_readable_callback(struct net_conn *c,
-                                conn_event_cb cb,
-                                void *arg);
+void conn_set_readable_callback(struct net_conn *c, conn_event_cb cb, void *arg);
 
 /**
- * Sets the callback for "a write may take something", in the manner of conn_set_readable_callback. It fires in each round
- * while bytes can be taken: remove it when there is nothing to write.
+ * Sets the callback for "a write may take something", in the manner of conn_set_readable_callback. It fires in each
+ * round while bytes can be taken: remove it when there is nothing to write.
  */
-void conn_set_writable_callback(struct net_conn *c,
-                                conn_event_cb cb,
-                                void *arg);
+void conn_set_writable_callback(struct net_conn *c, conn_event_cb cb, void *arg);
 
 /** The state; CONN_CLOSED for NULL. */
 enum conn_state conn_get_state(struct net_conn *c);
 
 /**
- * Why the connection failed, one line that names what was tried: `connect to example.org:443 failed:
- * [2001:db8::1]:443 Network is unreachable; 192.0.2.7:443 Connection refused`. NULL while there is no error. Valid until
- * conn_close.
+ * Why the connection failed, one line that names what was tried: `connect to example.org:443 failed: [2001:db8::1]:443
+ * Network is unreachable; 192.0.2.7:443 Connection refused`. NULL while there is no error. Valid until conn_close.
  */
 const char *conn_get_error_msg(struct net_conn *c);
 
@@ -317,8 +294,8 @@ bool conn_get_use_tls(struct net_conn *c);
 enum conn_error conn_get_error(struct net_conn *c);
 
 /**
- * The errno of the failure, or with CONN_ERR_RESOLVE the resolver's status (EAI_*): see netconn_strerror. EPROTO for TLS
- * and certificates, ECONNRESET for truncation, ETIMEDOUT for every time-out, ECANCELED where on_socket refused or
+ * The errno of the failure, or with CONN_ERR_RESOLVE the resolver's status (EAI_*): see netconn_strerror. EPROTO for
+ * TLS and certificates, ECONNRESET for truncation, ETIMEDOUT for every time-out, ECANCELED where on_socket refused or
  * dns_shutdown came. 0 while there is none, and for NULL.
  */
 int conn_get_errno(struct net_conn *c);
@@ -337,8 +314,8 @@ long conn_get_verify_result(struct net_conn *c);
 int conn_set_default_options(const struct conn_options *options);
 
 /**
- * Replaces the TLS context that connections without one of their own use, in this process; holds a reference to it. NULL
- * brings the default back: the system's trust store, chain and name verified, TLS 1.2 and up. Any thread.
+ * Replaces the TLS context that connections without one of their own use, in this process; holds a reference to it.
+ * NULL brings the default back: the system's trust store, chain and name verified, TLS 1.2 and up. Any thread.
  *
  * Returns 0; -1 with errno EINVAL for a server's context.
  */

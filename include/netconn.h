@@ -53,16 +53,15 @@ const char *netconn_poller(void);
  * line break, valid during the call. NULL restores the default: stderr, at the level that `NETCONN_LOG` names in the
  * environment (error, warn, info, debug), and nothing where it is unset.
  *
- * `cb` gets every level, whatever `NETCONN_LOG` says. It may be called on any thread, on several at once, and inside any
- * call; of this library it may call `evloop_post` only. A line that another thread has begun may still reach the old
- * callback after this returned.
+ * `cb` gets every level, whatever `NETCONN_LOG` says. It may be called on any thread, on several at once, and inside
+ * any call; of this library it may call `evloop_post` only. A line that another thread has begun may still reach the
+ * old callback after this returned.
  */
-void netconn_set_log(void (*cb)(int level, const char *message, void *arg),
-                     void *arg);
+void netconn_set_log(void (*cb)(int level, const char *message, void *arg), void *arg);
 
 /**
- * The text of an error as this library reports it: an errno, or a resolver status (`EAI_*`, negative). Never NULL. The
- * text of a number that no system knows is valid until the thread's next call, every other one for ever.
+ * The text of an error as this library reports it: an errno, or a resolver status (`EAI_*`, negative; where the
+ * system's are positive, -10000 + `EAI_*`). Never NULL; valid for ever.
  */
 const char *netconn_strerror(int error);
 

@@ -4,7 +4,8 @@
  * Every function here may be called from any thread. A context is made, configured, and then shared by any number of
  * connections and threads; a change applies to connections made after it.
  *
- * Each function returns 0, or -1 with errno; a constructor NULL with errno. netconn_tls_error() then says what was wrong.
+ * Each function returns 0, or -1 with errno; a constructor NULL with errno. netconn_tls_error() then says what was
+ * wrong.
  */
 #ifndef NETCONN_TLS_H
 #define NETCONN_TLS_H
@@ -57,8 +58,8 @@ extern "C" {
 /**
  * A client's context. Verifies chain and name of every server.
  *
- * `ca`: whom to trust, a PEM file or a hashed directory, and nobody else. NULL: the system's trust store; the environment
- * variables SSL_CERT_FILE and SSL_CERT_DIR replace its places.
+ * `ca`: whom to trust, a PEM file or a hashed directory, and nobody else. NULL: the system's trust store; the
+ * environment variables SSL_CERT_FILE and SSL_CERT_DIR replace its places.
  *
  * Returns the context, to be freed with netconn_tls_free; NULL with errno ENOENT (no such file, or no trust store was
  * found), EACCES, EINVAL (no certificate in it), ENOMEM.
@@ -68,21 +69,19 @@ SocketTLSContext_T netconn_tls_client(const char *ca);
 /**
  * A server's context.
  *
- * `cert_chain`: a PEM file with the certificate and, after it, the intermediate ones; `key`: a PEM file with its private
- * key. Both NULL: netconn_tls_load_certificate comes later. `client_ca`: a PEM file or a hashed directory; clients must
- * then show a certificate that it vouches for. NULL: clients are not asked for one.
+ * `cert_chain`: a PEM file with the certificate and, after it, the intermediate ones; `key`: a PEM file with its
+ * private key. Both NULL: netconn_tls_load_certificate comes later. `client_ca`: a PEM file or a hashed directory;
+ * clients must then show a certificate that it vouches for. NULL: clients are not asked for one.
  *
  * Returns the context, to be freed with netconn_tls_free; NULL with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted
  * key, a key of another certificate, a weak one, one path without the other), ENOMEM.
  */
-SocketTLSContext_T netconn_tls_server(const char *cert_chain,
-                                      const char *key,
-                                      const char *client_ca);
+SocketTLSContext_T netconn_tls_server(const char *cert_chain, const char *key, const char *client_ca);
 
 /**
- * Frees a context and sets the variable to NULL; NULL, and a variable that is NULL, are no-ops. Connections that use the
- * context go on; its callbacks are not called any more (one that another thread is in right now still returns), and a
- * handshake that would need one fails. A context that is also the default of the process lives on as that.
+ * Frees a context and sets the variable to NULL; NULL, and a variable that is NULL, are no-ops. Connections that use
+ * the context go on; its callbacks are not called any more (one that another thread is in right now still returns), and
+ * a handshake that would need one fails. A context that is also the default of the process lives on as that.
  */
 void netconn_tls_free(SocketTLSContext_T *context);
 
@@ -101,27 +100,22 @@ int netconn_tls_load_ca(SocketTLSContext_T context, const char *path);
 int netconn_tls_load_ca_pem(SocketTLSContext_T context, const void *pem, size_t len);
 
 /**
- * Replaces the certificate that is shown to peers, by clients too (mutual TLS): PEM files with the certificate, followed by
- * the intermediate ones, and with its private key. The library's copy of the key file is wiped from memory. A password is
- * never asked for on the terminal.
+ * Replaces the certificate that is shown to peers, by clients too (mutual TLS): PEM files with the certificate,
+ * followed by the intermediate ones, and with its private key. The library's copy of the key file is wiped from memory.
+ * A password is never asked for on the terminal.
  *
- * Returns 0; -1 with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted key, a key of another certificate, a weak one),
- * ENOMEM; then the earlier pair stays.
+ * Returns 0; -1 with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted key, a key of another certificate, a weak
+ * one), ENOMEM; then the earlier pair stays.
  */
-int netconn_tls_load_certificate(SocketTLSContext_T context,
-                                 const char *cert_chain,
-                                 const char *key);
+int netconn_tls_load_certificate(SocketTLSContext_T context, const char *cert_chain, const char *key);
 
 /**
  * As netconn_tls_load_certificate, from PEM in memory, which stays the caller's.
  *
- * Returns 0; -1 with errno EINVAL (not PEM, an encrypted key, a key of another certificate, a weak one), ENOMEM; then the
- * earlier pair stays.
+ * Returns 0; -1 with errno EINVAL (not PEM, an encrypted key, a key of another certificate, a weak one), ENOMEM; then
+ * the earlier pair stays.
  */
-int netconn_tls_load_certificate_pem(SocketTLSContext_T context,
-                                     const void *chain,
-                                     size_t chain_len,
-                                     const void *key,
+int netconn_tls_load_certificate_pem(SocketTLSContext_T context, const void *chain, size_t chain_len, const void *key,
                                      size_t key_len);
 
 /**
@@ -132,13 +126,12 @@ int netconn_tls_load_certificate_pem(SocketTLSContext_T context,
 int netconn_tls_set_verify(SocketTLSContext_T context, enum netconn_tls_verify mode);
 
 /**
- * Asks the program about each certificate of a peer's chain; NULL: no more. May come before or after every other setter.
+ * Asks the program about each certificate of a peer's chain; NULL: no more. May come before or after every other
+ * setter.
  *
  * Returns 0; -1 with errno EINVAL.
  */
-int netconn_tls_set_verify_callback(SocketTLSContext_T context,
-                                    netconn_tls_verify_cb callback,
-                                    void *arg);
+int netconn_tls_set_verify_callback(SocketTLSContext_T context, netconn_tls_verify_cb callback, void *arg);
 
 /**
  * The lowest and the highest version: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3. 0: the default (1.2, and the highest there
@@ -149,15 +142,13 @@ int netconn_tls_set_verify_callback(SocketTLSContext_T context,
 int netconn_tls_set_versions(SocketTLSContext_T context, int min, int max);
 
 /**
- * Application protocols (ALPN), `n` names of 1 to 255 bytes such as "h2". A client offers them in this order; one that the
- * server chooses none of goes on without. A server chooses the first of its own that the client offers; a client that
- * offers others only is refused. `n` 0: none any more.
+ * Application protocols (ALPN), `n` names of 1 to 255 bytes such as "h2". A client offers them in this order; one that
+ * the server chooses none of goes on without. A server chooses the first of its own that the client offers; a client
+ * that offers others only is refused. `n` 0: none any more.
  *
  * Returns 0; -1 with errno EINVAL for a name that is NULL, empty or too long; then the earlier list stays.
  */
-int netconn_tls_set_alpn(SocketTLSContext_T context,
-                         const char *const *protocols,
-                         size_t n);
+int netconn_tls_set_alpn(SocketTLSContext_T context, const char *const *protocols, size_t n);
 
 /**
  * Lets the program choose among the protocols that a client offers, in place of the list; NULL: no more.
@@ -167,36 +158,35 @@ int netconn_tls_set_alpn(SocketTLSContext_T context,
 int netconn_tls_set_alpn_callback(SocketTLSContext_T context, netconn_tls_alpn_cb callback, void *arg);
 
 /**
- * Whether later connections resume the sessions of earlier ones, which saves a good part of the handshake. On by default.
- * A client keeps at most 1,000 in memory, and offers one only to the host, port and name that it came from, while nothing
- * of the context's verification, trust, ALPN and own certificate was changed. A server issues none when this is off.
+ * Whether later connections resume the sessions of earlier ones, which saves a good part of the handshake. On by
+ * default. A client keeps at most 1,000 in memory, and offers one only to the host, port and name that it came from,
+ * while nothing of the context's verification, trust, ALPN and own certificate was changed. A server issues none when
+ * this is off.
  *
  * Returns 0; -1 with errno EINVAL.
  */
-int netconn_tls_set_session_reuse(SocketTLSContext_T context,
-                                  bool on);
+int netconn_tls_set_session_reuse(SocketTLSContext_T context, bool on);
 
 /**
- * The context's `SSL_CTX *`, for what has no function here; valid until the context and its connections are gone. Sessions
- * kept so far are dropped, since what is changed through it is not noticed: change it before the first connection.
- * Changes of the verification mode and callback are overridden by this context's own.
+ * The context's `SSL_CTX *`, for what has no function here; valid until the context and its connections are gone.
+ * Sessions kept so far are dropped, since what is changed through it is not noticed: change it before the first
+ * connection. Changes of the verification mode and callback are overridden by this context's own.
  *
  * Returns NULL with errno EINVAL for NULL.
  */
 void *netconn_tls_ssl_ctx(SocketTLSContext_T context);
 
 /**
- * Whether a connection to `name` would find that the first certificate of a PEM file is for it: its subjectAltName alone
- * counts. `name` is a host name or an IP address.
+ * Whether a connection to `name` would find that the first certificate of a PEM file is for it: its subjectAltName
+ * alone counts. `name` is a host name or an IP address.
  *
  * Returns 1 or 0; -1 with errno ENOENT, EACCES, EINVAL (no certificate in it, an impossible name).
  */
-int netconn_tls_verify_name(const char *pem_path,
-                            const char *name);
+int netconn_tls_verify_name(const char *pem_path, const char *name);
 
 /**
- * What was wrong with the last call of this header that failed on this thread; "" when none did. Valid until the next one
- * that fails on this thread.
+ * What was wrong with the last call of this header that failed on this thread; "" when none did. Valid until the next
+ * one that fails on this thread.
  */
 const char *netconn_tls_error(void);
 

@@ -1,6 +1,4 @@
-/**
- * netconn_types.h - types that several headers of netconn share. Include those, not this.
- */
+/** netconn_types.h - types that several headers of netconn share. Include those, not this. */
 #ifndef NETCONN_TYPES_H
 #define NETCONN_TYPES_H
 

@@ -17,7 +17,7 @@ compile() {
 # $1: the text.
 everywhere() {
     for std in c99 c11 c17; do
-        printf '%b' "$1" | compile "$CC" -xc -std=$std -Wc++-compat -Wstrict-prototypes || return 1
+        printf '%b' "$1" | compile "$CC" -xc -std=$std -Wstrict-prototypes || return 1
     done
     for std in c++11 c++17; do
         printf '%b' "$1" | compile "$CXX" -xc++ -std=$std || return 1

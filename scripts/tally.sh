@@ -3,8 +3,8 @@
 #
 #     scripts/tally.sh NAME COMMAND [NAME COMMAND]...
 #
-# What a check counted is told by its output: every `test result:` line of cargo test, or else the last line
-# `N passed, N failed, N skipped`. A check that counts nothing is one test, and so is a failure that was not counted.
+# What a check counted is told by its output: a closing line `N passed, N failed, N skipped`, or else every
+# `test result:` line of cargo test. A check that counts nothing is one test, and so is a failure that was not counted.
 # The last line sums up in the same words; the exit status is 1 when anything failed, or with SKIPS_AS_FAILS=1 was
 # skipped.
 set -uo pipefail
@@ -21,7 +21,7 @@ while [ $# -ge 2 ]; do
     bash -c "$command" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     read -r p f s < <(awk '
-        / passed, [0-9]+ failed, [0-9]+ skipped$/ && NF == 6 { lp = $1; lf = $3; ls = $5; last = 1 }
+        / passed, [0-9]+ failed, [0-9]+ skipped$/ && NF == 6 { lp = $1; lf = $3; ls = $5; closed = 1 }
         /^test result: / {
             gsub(";", "")
             for (i = 2; i <= NF; i++) {
@@ -29,9 +29,9 @@ while [ $# -ge 2 ]; do
                 if ($i == "failed") f += $(i - 1)
                 if ($i == "ignored") s += $(i - 1)
             }
-            rust = 1
+            closed = 0
         }
-        END { if (rust) print p, f, s; else if (last) print lp, lf, ls; else print 0, 0, 0 }' "$log")
+        END { if (closed) print lp, lf, ls; else print p + 0, f + 0, s + 0 }' "$log")
     if [ "$status" -ne 0 ] && [ "$f" -eq 0 ] && { [ "$s" -eq 0 ] || [ "${SKIPS_AS_FAILS-}" != 1 ]; }; then
         f=1
     elif [ "$status" -eq 0 ] && [ "$p$f$s" = 000 ]; then

@@ -399,7 +399,7 @@ static void *accept_thread(void *arg) {
     for (;;) {
         struct pollfd both[2] = {{peer->listener, POLLIN, 0}, {peer->wake[0], POLLIN, 0}};
         if (poll(both, 2, -1) < 0) continue;
-        if (both[1].revents) break;
+        if (!both[0].revents) break; /* told to stop, and nobody is waiting to be accepted */
         int fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) continue; /* the client was faster with its reset */
         struct peer_conn *pc = calloc(1, sizeof *pc);
@@ -437,7 +437,7 @@ struct peer *peer_start(const struct peer_options *options) {
     if (options->cert) peer->ctx = make_context(&peer->options);
     CHECK_INT(pipe2(peer->wake, O_CLOEXEC), 0);
     peer->listener = bind_socket(peer->options.family, options->address, options->port);
-    if (options->receive_buffer)
+    if (options->receive_buffer) /* inherited by what is accepted */
         setsockopt(peer->listener, SOL_SOCKET, SO_RCVBUF, &options->receive_buffer, sizeof options->receive_buffer);
     CHECK_INT(listen(peer->listener, options->backlog ? options->backlog : 1024), 0);
     peer->port_number = port_of(peer->listener);

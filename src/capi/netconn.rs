@@ -6,7 +6,9 @@
 #![allow(clippy::missing_safety_doc)]
 
 use super::guard;
-use crate::log;
+use crate::conn::options;
+use crate::evloop::{self, Loop};
+use crate::{dns, log, tls};
 use once_cell::sync::OnceCell;
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::sync::Arc;
@@ -54,13 +56,9 @@ pub unsafe extern "C" fn netconn_openssl() -> *const c_char {
 /// there is no epoll). Never NULL; valid for ever.
 #[no_mangle]
 pub unsafe extern "C" fn netconn_poller() -> *const c_char {
-    guard::infallible(c"".as_ptr(), || {
-        let chosen = log::environment("NETCONN_POLLER");
-        if cfg!(target_os = "linux") && chosen.as_deref() != Some("polling") {
-            c"epoll".as_ptr()
-        } else {
-            c"polling".as_ptr()
-        }
+    guard::infallible(c"".as_ptr(), || match Loop::poller_name() {
+        "epoll" => c"epoll".as_ptr(),
+        _ => c"polling".as_ptr(),
     })
 }
 
@@ -112,19 +110,11 @@ pub unsafe extern "C" fn netconn_set_log(
     })
 }
 
-/// The text of an error as this library reports it: an errno, or a resolver status (`EAI_*`, negative). Never NULL. The
-/// text of a number that no system knows is valid until the thread's next call, every other one for ever.
+/// The text of an error as this library reports it: an errno, or a resolver status (`EAI_*`, negative; where the system's
+/// are positive, -10000 + `EAI_*`). Never NULL; valid for ever.
 #[no_mangle]
 pub unsafe extern "C" fn netconn_strerror(error: c_int) -> *const c_char {
-    guard::infallible(c"".as_ptr(), || {
-        if error < 0 {
-            // SAFETY: gives a constant text for every number.
-            unsafe { libc::gai_strerror(error) }
-        } else {
-            // SAFETY: gives a constant text, or for an unknown number one in the thread's own buffer.
-            unsafe { libc::strerror(error) }
-        }
-    })
+    guard::infallible(c"".as_ptr(), || dns::status_text(error).as_ptr())
 }
 
 /// Releases what the library keeps for the whole process, so that a leak checker is silent: every loop that nobody is
@@ -133,6 +123,11 @@ pub unsafe extern "C" fn netconn_strerror(error: c_int) -> *const c_char {
 #[no_mangle]
 pub unsafe extern "C" fn netconn_cleanup() {
     guard::infallible((), || {
+        // Destroying the loops ends the resolver too.
+        evloop::destroy_all();
+        options::set_defaults(None);
+        tls::cleanup();
+        // Last: the others may have something to say.
         log::set_sink(None);
     })
 }

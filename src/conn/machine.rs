@@ -1,6 +1,26 @@
 //! The life of a connection as a pure state machine: takes events and a clock value, gives actions. Owns no descriptor,
 //! no loop, no OpenSSL, and never asks for the time.
+//!
+//! What it promises, whatever the order of events:
+//!
+//! - Each resource it asked for (the lookup, each attempt's socket, the connection's socket) is released exactly once: it
+//!   ended by itself (an event says so), or an action here ends it.
+//! - Exactly one of [`Action::ReportReady`] and [`Action::ReportError`] tells the outcome of establishing, none after
+//!   [`Event::Close`]. Where establishing failed, all is released before the report; the report is the last action.
+//! - After [`Action::ReportReady`] at most one [`Action::ReportError`] follows. It leaves the connection's socket alone:
+//!   bytes that arrived before the failure can still be read. `Close` then releases the socket.
+//! - An event that comes too late (a second winner, an answer after the limit, anything after `Close`) is ignored. What
+//!   such an event brings is the driver's to drop: a loser's socket it has closed already at [`Action::CloseAttempt`].
+//!
+//! A socket that was connected before ([`Start::Connected`]) is the driver's transport from the start: it is never adopted,
+//! and [`Action::DropTransport`] releases it when establishing fails. With TLS the handshake starts at once; plain, the
+//! driver sends `AttemptConnected(0)` (or `TransportFailed`) from the loop, so that nothing is reported inside the call that
+//! began it.
 
+#![forbid(unsafe_code)]
+
+use super::race::Race;
+use super::timers::{Timer, Timers};
 use crate::clock::Nanos;
 use std::ffi::c_int;
 
@@ -109,6 +129,9 @@ pub enum AttemptError {
     Errno(c_int),
     /// `on_socket` refused.
     Refused,
+    /// `connect` found no free local port: EADDRNOTAVAIL for an IPv4 socket that was not bound. (The same errno from `bind`
+    /// or for IPv6 has other reasons: that is an `Errno`.)
+    OutOfPorts,
 }
 
 /// What happened.
@@ -169,13 +192,14 @@ pub enum Action {
     /// Report the failure.
     ReportError(Cause),
 }
+
 /// Lengths of the phases, for `struct conn_timing`: nanoseconds, 0 until the phase has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Timing {
     /// The lookup.
     pub resolve: Nanos,
-    /// From the first attempt to the winner.
+    /// From the first attempt to the winner, or to the failure; 0 for a socket that was connected before.
     pub connect: Nanos,
     /// The handshake.
     pub tls: Nanos,
@@ -185,30 +209,24 @@ pub struct Timing {
     pub attempts: u32,
 }
 
-const RESOLVE: usize = 0;
-const CONNECT: usize = 1;
-const TLS: usize = 2;
-const DEADLINE: usize = 3;
-const DELAY: usize = 4;
-
 /// The machine.
+#[derive(Clone, Debug)]
 pub struct Machine {
     limits: Limits,
-    tls: bool,
-    state: State,
-    timers: [Option<Nanos>; 5],
-    began: Nanos,
-    phase_began: Nanos,
+    timers: Timers,
     timing: Timing,
-    /// Attempts in flight, and the next address to try.
-    flying: Vec<usize>,
-    next: usize,
-    count: usize,
-    adopted: bool,
-    refused: usize,
-    failed: usize,
-    last_errno: c_int,
-    ends: u8,
+    /// When the connection began, and when the running phase did.
+    started: Nanos,
+    phase_started: Nanos,
+    /// While attempts race; given back as soon as the race is decided, so that an established connection is small.
+    race: Option<Box<Race>>,
+    state: State,
+    tls: bool,
+    lookup_runs: bool,
+    has_transport: bool,
+    was_ready: bool,
+    read_ended: bool,
+    write_ended: bool,
 }
 
 impl Machine {
@@ -216,227 +234,285 @@ impl Machine {
     pub fn new(limits: Limits, tls: bool) -> Machine {
         Machine {
             limits,
-            tls,
-            state: State::Init,
-            timers: [None; 5],
-            began: 0,
-            phase_began: 0,
+            timers: Timers::default(),
             timing: Timing::default(),
-            flying: Vec::new(),
-            next: 0,
-            count: 0,
-            adopted: false,
-            refused: 0,
-            failed: 0,
-            last_errno: 0,
-            ends: 0,
+            started: 0,
+            phase_started: 0,
+            race: None,
+            state: State::Init,
+            tls,
+            lookup_runs: false,
+            has_transport: false,
+            was_ready: false,
+            read_ended: false,
+            write_ended: false,
         }
     }
-    fn arm(&mut self, timer: usize, length: Option<Nanos>, now: Nanos) {
-        self.timers[timer] = length.map(|l| now.saturating_add(l));
-    }
-    fn release(&mut self, actions: &mut Vec<Action>, timed_out: bool) {
-        match self.state {
-            State::Resolving => actions.push(Action::CancelLookup),
-            State::Connecting if self.adopted => actions.push(Action::DropTransport),
-            State::Connecting => {
-                for address in self.flying.drain(..) {
-                    actions.push(Action::CloseAttempt { address, timed_out })
-                }
-            }
-            State::TlsHandshake => actions.push(Action::DropTransport),
-            _ => {}
-        }
-        self.timers = [None; 5];
-    }
-    fn fail(&mut self, cause: Cause, now: Nanos, actions: &mut Vec<Action>) {
-        self.release(actions, matches!(cause, Cause::Timeout(_)));
-        self.timing.total = now - self.began;
-        self.state = State::Error;
-        actions.push(Action::ReportError(cause));
-    }
-    fn connecting(&mut self, count: usize, now: Nanos, actions: &mut Vec<Action>) {
-        self.state = State::Connecting;
-        self.phase_began = now;
-        self.count = count;
-        self.arm(CONNECT, self.limits.connect, now);
-        self.start_next(now, actions);
-    }
-    fn start_next(&mut self, now: Nanos, actions: &mut Vec<Action>) {
-        self.timers[DELAY] = None;
-        if self.next < self.count && self.flying.len() < 6 {
-            let address = self.next;
-            self.next += 1;
-            self.timing.attempts += 1;
-            self.flying.push(address);
-            actions.push(Action::StartAttempt(address));
-            if self.next < self.count {
-                self.arm(DELAY, Some(self.limits.attempt_delay), now);
-            }
-        }
-    }
-    fn connected(&mut self, now: Nanos, actions: &mut Vec<Action>) {
-        self.timing.connect = now - self.phase_began;
-        self.timers[CONNECT] = None;
-        self.timers[DELAY] = None;
-        if self.tls {
-            self.state = State::TlsHandshake;
-            self.phase_began = now;
-            self.arm(TLS, self.limits.tls, now);
-            actions.push(Action::StartTls);
-        } else {
-            self.ready(now, actions)
-        }
-    }
-    fn ready(&mut self, now: Nanos, actions: &mut Vec<Action>) {
-        self.timers = [None; 5];
-        self.timing.total = now - self.began;
-        self.flying = Vec::new();
-        self.state = State::Ready;
-        actions.push(Action::ReportReady);
-    }
+
     /// Takes one event; appends what to do to `actions`. An event that cannot matter any more is harmless.
     pub fn handle(&mut self, event: Event, now: Nanos, actions: &mut Vec<Action>) {
+        use State::{Connecting, Init, Ready, Resolving, TlsHandshake};
         match (self.state, event) {
-            (State::Closed, _) if event != Event::Close => {}
-            (_, Event::Close) => {
-                match self.state {
-                    State::Ready | State::Closed | State::Error if self.ends != 255 => {
-                        actions.push(Action::CloseTransport)
-                    }
-                    _ => self.release(actions, false),
-                }
-                self.ends = 255;
-                self.timers = [None; 5];
-                self.state = State::Closed;
+            (_, Event::Close) => self.close(actions),
+
+            (Init, Event::Start(start)) => self.start(start, now, actions),
+            (Init | Resolving | Connecting | TlsHandshake, Event::Invalid(errno)) => {
+                self.fail(Cause::Invalid(errno), now, actions);
             }
-            (State::Init, Event::Start(start)) => {
-                self.began = now;
-                self.phase_began = now;
-                self.arm(DEADLINE, self.limits.deadline, now);
-                match start {
-                    Start::Lookup => {
-                        self.state = State::Resolving;
-                        self.arm(RESOLVE, self.limits.resolve, now);
-                        actions.push(Action::StartLookup)
-                    }
-                    Start::Addresses(n) => self.connecting(n, now, actions),
-                    Start::Connected => {
-                        self.adopted = true;
-                        self.state = State::Connecting;
-                        if self.tls {
-                            self.connected(now, actions)
-                        }
-                    }
-                }
+
+            (Resolving, Event::Resolved(addresses)) => {
+                self.lookup_runs = false;
+                self.end_phase(now);
+                self.begin_race(addresses, now, actions);
             }
-            (State::Init | State::Resolving, Event::Invalid(errno)) => {
-                if self.state == State::Init {
-                    self.began = now;
-                }
-                self.state = State::Init;
-                self.fail(Cause::Invalid(errno), now, actions)
+            (Resolving, Event::ResolveFailed(kind, status)) => {
+                self.lookup_runs = false;
+                self.fail(Cause::Resolve(kind, status), now, actions);
             }
-            (State::Resolving, Event::Resolved(n)) => {
-                self.timers[RESOLVE] = None;
-                self.timing.resolve = now - self.phase_began;
-                self.connecting(n, now, actions)
+
+            (Connecting, Event::AttemptConnected(address)) => {
+                self.attempt_connected(address, now, actions);
             }
-            (State::Resolving, Event::ResolveFailed(kind, code)) => {
-                self.timing.resolve = now - self.phase_began;
-                self.state = State::Init;
-                self.fail(Cause::Resolve(kind, code), now, actions)
+            (Connecting, Event::AttemptFailed(address, error)) => {
+                self.attempt_failed(address, error, now, actions);
             }
-            (State::Connecting, Event::AttemptConnected(_)) if self.adopted => {
-                self.connected(now, actions)
-            }
-            (State::Connecting, Event::AttemptConnected(address))
-                if self.flying.contains(&address) =>
+
+            (TlsHandshake, Event::TlsDone) => self.become_ready(now, actions),
+            (Connecting | TlsHandshake, Event::TransportFailed(kind, errno))
+                if self.has_transport =>
             {
-                self.flying.retain(|a| *a != address);
-                for address in self.flying.drain(..) {
-                    actions.push(Action::CloseAttempt {
-                        address,
-                        timed_out: false,
-                    })
-                }
-                actions.push(Action::Adopt(address));
-                self.connected(now, actions)
+                self.fail(Cause::Transport(kind, errno), now, actions);
             }
-            (State::Connecting, Event::AttemptFailed(address, error))
-                if self.flying.contains(&address) =>
-            {
-                self.flying.retain(|a| *a != address);
-                self.failed += 1;
-                match error {
-                    AttemptError::Refused => self.refused += 1,
-                    AttemptError::Errno(e) => self.last_errno = e,
-                }
-                if self.next < self.count {
-                    self.start_next(now, actions)
-                } else if self.flying.is_empty() {
-                    let errno = if self.refused == self.failed {
-                        libc::ECANCELED
-                    } else {
-                        self.last_errno
-                    };
-                    self.fail(Cause::Connect(ErrorKind::Connect, errno), now, actions)
-                }
+
+            (Resolving | Connecting | TlsHandshake, Event::Timer) => self.timer(now, actions),
+
+            (Ready, Event::TransportFailed(kind, errno)) => {
+                self.state = State::Error;
+                actions.push(Action::ReportError(Cause::Transport(kind, errno)));
             }
-            (State::TlsHandshake, Event::TlsDone) => {
-                self.timing.tls = now - self.phase_began;
-                self.ready(now, actions)
+            (Ready, Event::ReadEnded) => {
+                self.read_ended = true;
+                self.end_if_both_ended();
             }
-            (State::TlsHandshake | State::Ready, Event::TransportFailed(kind, errno)) => {
-                self.fail(Cause::Transport(kind, errno), now, actions)
+            (Ready, Event::WriteEnded) => {
+                self.write_ended = true;
+                self.end_if_both_ended();
             }
-            (State::Ready, Event::ReadEnded) => {
-                self.ends |= 1;
-                if self.ends == 3 {
-                    self.state = State::Closed
-                }
-            }
-            (State::Ready, Event::WriteEnded) => {
-                self.ends |= 2;
-                if self.ends == 3 {
-                    self.state = State::Closed
-                }
-            }
-            (_, Event::Timer) => {
-                let due = |t: Option<Nanos>| t.is_some_and(|t| t <= now);
-                let phase = match self.state {
-                    State::Resolving => Phase::Resolve,
-                    State::TlsHandshake => Phase::Tls,
-                    _ => Phase::Connect,
-                };
-                if due(self.timers[RESOLVE])
-                    || due(self.timers[CONNECT])
-                    || due(self.timers[TLS])
-                    || due(self.timers[DEADLINE])
-                {
-                    self.fail(Cause::Timeout(phase), now, actions)
-                } else if due(self.timers[DELAY]) {
-                    self.start_next(now, actions)
-                }
-            }
+
+            // Too late, too early, or about something that is gone.
             _ => {}
         }
     }
+
     /// The state.
     pub fn state(&self) -> State {
         self.state
     }
-    /// When the next [`Event::Timer`] is due. May change with each `handle`.
+
+    /// When the next [`Event::Timer`] is due; `None` while nothing is limited, and always after establishing. May change
+    /// with each `handle`.
     pub fn next_timeout(&self) -> Option<Nanos> {
-        self.timers.iter().flatten().min().copied()
+        self.timers.next()
     }
-    /// Whether `connect_timer` shows.
-    pub fn is_connect_timer_armed(&self) -> bool {
-        matches!(self.state, State::Connecting | State::TlsHandshake)
-            && (self.timers[1..4].iter().any(Option::is_some))
-    }
-    /// How long the phases took.
+
+    /// How long the phases took. Phases that failed are filled too.
     pub fn timing(&self) -> Timing {
         self.timing
     }
+
+    /// Whether a limit runs while connecting or in the handshake: what the member `connect_timer` shows. The delay between
+    /// attempts is no limit.
+    pub fn is_connect_timer_armed(&self) -> bool {
+        matches!(self.state, State::Connecting | State::TlsHandshake)
+            && (self.timers.is_armed(Timer::Phase) || self.timers.is_armed(Timer::Deadline))
+    }
+
+    fn start(&mut self, start: Start, now: Nanos, actions: &mut Vec<Action>) {
+        self.started = now;
+        self.timers
+            .set_after(Timer::Deadline, now, self.limits.deadline);
+        match start {
+            Start::Lookup => {
+                self.enter(State::Resolving, self.limits.resolve, now);
+                self.lookup_runs = true;
+                actions.push(Action::StartLookup);
+            }
+            Start::Addresses(addresses) => self.begin_race(addresses, now, actions),
+            Start::Connected => {
+                self.has_transport = true;
+                if self.tls {
+                    self.begin_tls(now, actions);
+                } else {
+                    self.enter(State::Connecting, self.limits.connect, now);
+                }
+            }
+        }
+    }
+
+    fn begin_race(&mut self, addresses: usize, now: Nanos, actions: &mut Vec<Action>) {
+        if addresses == 0 {
+            // A driver's mistake; without an attempt no event would ever end this state.
+            return self.fail(Cause::Invalid(libc::EINVAL), now, actions);
+        }
+        self.enter(State::Connecting, self.limits.connect, now);
+        self.race = Some(Box::new(Race::new(addresses, self.limits.attempt_delay)));
+        self.go_on_racing(now, actions);
+    }
+
+    /// Starts the attempt that is due, if one is, and sets the timer for the one after it.
+    fn go_on_racing(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        let Some(race) = &mut self.race else { return };
+        if let Some(address) = race.start_next(now) {
+            actions.push(Action::StartAttempt(address));
+            self.timing.attempts = race.tried().try_into().unwrap_or(u32::MAX);
+        }
+        self.timers.set(Timer::NextAttempt, race.next_start());
+    }
+
+    fn attempt_connected(&mut self, address: usize, now: Nanos, actions: &mut Vec<Action>) {
+        match &mut self.race {
+            Some(race) => {
+                if !race.connected(address) {
+                    return;
+                }
+                self.end_phase(now);
+                self.end_race(false, actions);
+                self.has_transport = true;
+                actions.push(Action::Adopt(address));
+                if self.tls {
+                    self.begin_tls(now, actions);
+                } else {
+                    self.become_ready(now, actions);
+                }
+            }
+            // The socket was connected before: no race, and only the one address.
+            None if address == 0 => self.become_ready(now, actions),
+            None => {}
+        }
+    }
+
+    fn attempt_failed(
+        &mut self,
+        address: usize,
+        error: AttemptError,
+        now: Nanos,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(race) = &mut self.race else { return };
+        if !race.failed(address, error) {
+            return;
+        }
+        if race.is_lost() {
+            let (kind, errno) = race.verdict();
+            self.fail(Cause::Connect(kind, errno), now, actions);
+        } else {
+            self.go_on_racing(now, actions);
+        }
+    }
+
+    fn begin_tls(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        self.enter(State::TlsHandshake, self.limits.tls, now);
+        actions.push(Action::StartTls);
+    }
+
+    fn become_ready(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        self.end_phase(now);
+        self.end_establishing(State::Ready, now);
+        self.was_ready = true;
+        actions.push(Action::ReportReady);
+    }
+
+    fn timer(&mut self, now: Nanos, actions: &mut Vec<Action>) {
+        // The limits first: where all is over, no further attempt starts.
+        if self.timers.is_due(Timer::Phase, now) || self.timers.is_due(Timer::Deadline, now) {
+            let phase = match self.state {
+                State::Resolving => Phase::Resolve,
+                State::TlsHandshake => Phase::Tls,
+                _ => Phase::Connect,
+            };
+            self.fail(Cause::Timeout(phase), now, actions);
+        } else {
+            self.go_on_racing(now, actions);
+        }
+    }
+
+    /// Establishing failed: gives back all there is, then reports.
+    fn fail(&mut self, cause: Cause, now: Nanos, actions: &mut Vec<Action>) {
+        self.end_phase(now);
+        self.release(matches!(cause, Cause::Timeout(_)), actions);
+        self.end_establishing(State::Error, now);
+        actions.push(Action::ReportError(cause));
+    }
+
+    fn close(&mut self, actions: &mut Vec<Action>) {
+        self.release(false, actions);
+        self.timers.clear();
+        self.state = State::Closed;
+    }
+
+    fn end_if_both_ended(&mut self) {
+        if self.read_ended && self.write_ended {
+            self.state = State::Closed;
+        }
+    }
+
+    fn release(&mut self, timed_out: bool, actions: &mut Vec<Action>) {
+        if std::mem::take(&mut self.lookup_runs) {
+            actions.push(Action::CancelLookup);
+        }
+        self.end_race(timed_out, actions);
+        if std::mem::take(&mut self.has_transport) {
+            actions.push(if self.was_ready {
+                Action::CloseTransport
+            } else {
+                Action::DropTransport
+            });
+        }
+    }
+
+    /// Closes every attempt that still waits.
+    fn end_race(&mut self, timed_out: bool, actions: &mut Vec<Action>) {
+        if let Some(race) = self.race.take() {
+            actions.extend(
+                race.in_flight()
+                    .iter()
+                    .map(|&address| Action::CloseAttempt { address, timed_out }),
+            );
+        }
+        self.timers.set(Timer::NextAttempt, None);
+    }
+
+    fn enter(&mut self, state: State, limit: Option<Nanos>, now: Nanos) {
+        self.state = state;
+        self.phase_started = now;
+        self.timers.set_after(Timer::Phase, now, limit);
+    }
+
+    /// Notes how long the running phase took. Called before the race is given up: whether there is one tells connecting
+    /// from a socket that was connected before.
+    fn end_phase(&mut self, now: Nanos) {
+        let length = now.saturating_sub(self.phase_started);
+        match self.state {
+            State::Resolving => self.timing.resolve = length,
+            State::Connecting if self.race.is_some() => self.timing.connect = length,
+            State::TlsHandshake => self.timing.tls = length,
+            _ => {}
+        }
+    }
+
+    fn end_establishing(&mut self, outcome: State, now: Nanos) {
+        if self.state != State::Init {
+            self.timing.total = now.saturating_sub(self.started);
+        }
+        self.timers.clear();
+        self.state = outcome;
+    }
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "machine_model.rs"]
+mod model;

@@ -15,6 +15,8 @@ mod resolver;
 mod service;
 mod status;
 mod system;
+#[cfg(test)]
+mod tests;
 
 pub use self::idna::to_ascii;
 pub use literal::literal;
@@ -194,10 +196,12 @@ pub fn resolve(
     match known {
         Err(answer) => reply(answer),
         Ok(question) => {
-            let ticket = resolver.ask(question, reply);
-            if let (Some(ticket), Some(mut pending)) = (ticket, request.pending.take()) {
-                pending.interest = Some((resolver, ticket));
-                request.pending.set(Some(pending));
+            if let Some(ticket) = resolver.ask(question, reply) {
+                let pending = request.pending.take();
+                request.pending.set(pending.map(|pending| Pending {
+                    interest: Some((resolver, ticket)),
+                    ..pending
+                }));
             }
         }
     }

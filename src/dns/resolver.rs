@@ -31,6 +31,8 @@ pub(super) struct Setup {
     pub(super) idle: Duration,
     /// How long answers are kept.
     pub(super) ttl: Nanos,
+    /// Bytes of stack for each thread.
+    pub(super) stack: usize,
 }
 
 /// Looks names up in threads of its own.
@@ -38,6 +40,7 @@ pub(super) struct Resolver {
     lookup: Box<dyn Fn(&Question) -> Found + Send + Sync>,
     max_threads: usize,
     idle: Duration,
+    stack: usize,
     ttl: AtomicU64,
     /// How often `end` was called: an answer that began under another number is not to be delivered.
     ends: AtomicU64,
@@ -54,7 +57,7 @@ struct State {
     /// The threads at work or ready for it. One that is stuck when the resolver ends leaves the table, and itself, when
     /// it comes back, goes.
     threads: HashMap<u64, Thread>,
-    /// How many threads wait for work.
+    /// How many of them wait for work.
     idle: usize,
     /// Threads that ended for lack of work and have not been joined.
     ended: Vec<JoinHandle<()>>,
@@ -99,6 +102,7 @@ impl Resolver {
             lookup: setup.lookup,
             max_threads: setup.max_threads.max(1),
             idle: setup.idle,
+            stack: setup.stack,
             ttl: AtomicU64::new(setup.ttl),
             ends: AtomicU64::new(0),
             state: Mutex::default(),
@@ -199,24 +203,21 @@ impl Resolver {
     pub(super) fn end(&self) {
         let mut state = self.lock();
         self.ends.fetch_add(1, Ordering::SeqCst);
-        let lookups = std::mem::take(&mut state.lookups);
-        state.queue.clear();
-        state.cache.clear();
-        let mut ended = std::mem::take(&mut state.ended);
-        for (_, thread) in state.threads.drain() {
-            if !thread.busy {
-                ended.push(thread.handle);
+        // With their tables, so that a leak checker finds nothing.
+        let old = std::mem::take(&mut *state);
+        state.last_number = old.last_number;
+        // Under the lock: a later notification must not go to one of these.
+        self.work.notify_all();
+        drop(state);
+        for lookup in old.lookups.into_values() {
+            for reply in lookup.replies.into_values() {
+                reply(Err(ResolveError::ENDED));
             }
         }
-        drop(state);
-        self.work.notify_all();
-        for reply in lookups
-            .into_values()
-            .flat_map(|lookup| lookup.replies.into_values())
-        {
-            reply(Err(ResolveError::ENDED));
-        }
-        join(ended);
+        join(old.ended);
+        // Dropped, the handles of the others let them go.
+        let threads = old.threads.into_values().filter(|thread| !thread.busy);
+        join(threads.map(|thread| thread.handle).collect());
     }
 
     fn start_thread(self: &Arc<Self>, state: &mut State) -> Result<(), Errno> {
@@ -226,6 +227,7 @@ impl Resolver {
         let _blocked = SignalsBlocked::new();
         let handle = std::thread::Builder::new()
             .name("netconn-dns".to_owned())
+            .stack_size(self.stack)
             .spawn(move || resolver.work(number))
             .map_err(Errno::from)?;
         let thread = Thread {
@@ -257,6 +259,9 @@ impl Resolver {
                 .wait_timeout(state, self.idle)
                 .unwrap_or_else(PoisonError::into_inner);
             state = guard;
+            if !state.threads.contains_key(&number) {
+                return;
+            }
             state.idle -= 1;
             if wait.timed_out() && state.queue.is_empty() {
                 if let Some(thread) = state.threads.remove(&number) {
@@ -379,14 +384,16 @@ pub(super) fn current() -> Arc<Resolver> {
             Some(parents) => parents.resolver.ttl.load(Ordering::Relaxed),
             None => DEFAULT_TTL,
         };
+        let forks = FORKS.load(Ordering::SeqCst);
         let new = Box::into_raw(Box::new(ProcessWide {
             resolver: Resolver::new(Setup {
                 lookup: Box::new(system::lookup),
                 max_threads: threads_wanted(),
                 idle: IDLE,
                 ttl,
+                stack: stack_size(forks),
             }),
-            forks: FORKS.load(Ordering::SeqCst),
+            forks,
             _parents: old,
         }));
         if CURRENT
@@ -404,6 +411,16 @@ const IDLE: Duration = Duration::from_secs(5);
 const DEFAULT_THREADS: usize = 4;
 /// More would be a mistake in the environment.
 const MAX_THREADS: usize = 256;
+
+/// Larger in each generation of children. glibc gives the stack of a thread that vanished in `fork` to a new one that
+/// asks for no more, and with it that thread's resolver state: the child's lookup would use the socket of the parent's,
+/// and each take the other's answers. A quarter of the usual stack size at most, so that the stacks of the host's own threads
+/// are too large to be reused so.
+fn stack_size(forks: u32) -> usize {
+    const FIRST: usize = 1 << 20;
+    const STEP: usize = 64 << 10;
+    FIRST + STEP * forks as usize
+}
 
 fn threads_wanted() -> usize {
     let Some(text) = crate::log::environment("NETCONN_DNS_THREADS") else {

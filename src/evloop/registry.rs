@@ -8,20 +8,40 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The loop's own strong count, kept from its making to its `free`.
-struct Owned(*const Loop);
+/// The loop's own count, kept from its making to its `free`.
+struct Owned(Rc<Loop>);
 
-// SAFETY: the pointer is only compared, or turned into an `Rc` by the thread that owns the loop or, once nobody runs the loop
-// and its user says so (`destroy_all`), by another one; the counts are never touched by two threads at a time.
+// SAFETY: other threads only compare the address and use the loop's shared half. The count is touched by the thread that owns the
+// loop or, once nobody runs it and its user says so (`destroy_all`), by another one: never by two threads at a time.
 unsafe impl Send for Owned {}
+
+impl Owned {
+    fn is(&self, lp: *const Loop) -> bool {
+        std::ptr::eq(Rc::as_ptr(&self.0), lp)
+    }
+}
+
+/// A loop's address, to give away or compare.
+struct Address(*const Loop);
+
+// SAFETY: see `Loop::default_address`: whoever gets it follows it on the loop's own thread, or to the shared half alone.
+unsafe impl Send for Address {}
 
 /// Everything process-wide, under one lock that no code of another room runs under.
 pub(super) struct Registry {
     loops: Vec<Owned>,
     /// The default loop, and the generation of the process that made it.
-    default: Option<(Owned, u32)>,
+    default: Option<(Address, u32)>,
     hooks: Vec<fn()>,
     pub(super) signals: Signals,
+}
+
+impl Registry {
+    /// The default loop, unless it is the one of the parent process.
+    fn current_default(&self) -> Option<*const Loop> {
+        let (address, generation) = self.default.as_ref()?;
+        (*generation == fork::generation()).then_some(address.0)
+    }
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
@@ -54,9 +74,8 @@ pub(super) fn unlock_in_child() {
     let _ = AT_FORK.try_with(|held| {
         if let Some(mut registry) = held.borrow_mut().take() {
             for owned in &registry.loops {
-                // SAFETY: a loop in the list is alive, and only its shared half is touched.
                 // A fork inside a callback: the child must not go on with the round.
-                unsafe { &(*owned.0).remote }.interrupt();
+                owned.0.remote.interrupt();
             }
             registry.signals.restore_in_child();
         }
@@ -65,45 +84,33 @@ pub(super) fn unlock_in_child() {
 
 /// Gives the process the loop's own count.
 pub(super) fn add(lp: Rc<Loop>) {
-    lock().loops.push(Owned(Rc::into_raw(lp)));
+    lock().loops.push(Owned(lp));
 }
 
 /// Takes that count back; `None` when it was taken before.
 pub(super) fn remove(lp: &Loop) -> Option<Rc<Loop>> {
     let mut registry = lock();
-    if registry
-        .default
-        .as_ref()
-        .is_some_and(|(d, _)| std::ptr::eq(d.0, lp))
-    {
-        registry.default = None;
-    }
-    let index = registry.loops.iter().position(|o| std::ptr::eq(o.0, lp))?;
-    let owned = registry.loops.swap_remove(index);
-    // SAFETY: the count came from `Rc::into_raw` in `add` and left the list with this entry.
-    Some(unsafe { Rc::from_raw(owned.0) })
+    let default = registry.default.take();
+    registry.default = default.filter(|(address, _)| !std::ptr::eq(address.0, lp));
+    let index = registry.loops.iter().position(|owned| owned.is(lp))?;
+    Some(registry.loops.swap_remove(index).0)
 }
 
 /// The default loop's address, made at the first call and anew in a child. No count is touched: any thread may ask.
 pub(super) fn default_loop() -> Result<*const Loop, Errno> {
-    if let Some((owned, generation)) = &lock().default {
-        if *generation == fork::generation() {
-            return Ok(owned.0);
-        }
+    if let Some(address) = lock().current_default() {
+        return Ok(address);
     }
     let made = Loop::new()?;
     let mut registry = lock();
-    if let Some((owned, generation)) = &registry.default {
-        if *generation == fork::generation() {
-            // Another thread was first.
-            let first = owned.0;
-            drop(registry);
-            made.free();
-            return Ok(first);
-        }
+    if let Some(first) = registry.current_default() {
+        // Another thread was faster.
+        drop(registry);
+        made.free();
+        return Ok(first);
     }
     let address = Rc::as_ptr(&made);
-    registry.default = Some((Owned(address), fork::generation()));
+    registry.default = Some((Address(address), fork::generation()));
     Ok(address)
 }
 
@@ -125,7 +132,7 @@ pub fn at_destroy(hook: fn()) {
     if !registry
         .hooks
         .iter()
-        .any(|h| std::ptr::fn_addr_eq(*h, hook))
+        .any(|h| *h as *const () == hook as *const ())
     {
         registry.hooks.push(hook);
     }
@@ -133,13 +140,10 @@ pub fn at_destroy(hook: fn()) {
 
 fn first_idle() -> Option<Rc<Loop>> {
     let registry = lock();
-    let idle = registry.loops.iter().find(|owned| {
-        // SAFETY: a loop in the list is alive, and only its shared half is touched.
-        unsafe { &(*owned.0).remote }.depth.load(Ordering::SeqCst) == 0
-    })?;
-    // SAFETY: the list holds a count, so the loop is alive; nobody runs it, and the caller of `destroy_all` answers for nobody using it.
-    unsafe {
-        Rc::increment_strong_count(idle.0);
-        Some(Rc::from_raw(idle.0))
-    }
+    let idle = |owned: &&Owned| owned.0.remote.depth.load(Ordering::SeqCst) == 0;
+    registry
+        .loops
+        .iter()
+        .find(idle)
+        .map(|owned| owned.0.clone())
 }

@@ -4,7 +4,7 @@
 //! replaced, never changed, sets a bit in each and rings. A replaced table is freed once no handler is inside one.
 
 use super::remote::Remote;
-use super::{registry, Loop};
+use super::{registry, Loop, Todo};
 use crate::errno::Errno;
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -49,8 +49,7 @@ extern "C" fn on_signal(signum: c_int) {
     if let Some(routes) = unsafe { ROUTES.load(Ordering::SeqCst).as_ref() } {
         for (number, remote) in routes {
             if *number == signum {
-                remote.signals.fetch_or(bit(signum), Ordering::SeqCst);
-                remote.wakeup();
+                remote.note_signal(bit(signum));
             }
         }
     }
@@ -66,11 +65,14 @@ fn bit(signum: c_int) -> u64 {
 pub(super) struct Signals {
     /// One entry for each watcher.
     routes: Vec<(c_int, Arc<Remote>)>,
+    /// Tables that handlers no longer find; freed once none is inside one.
+    retired: Vec<*mut Routes>,
     /// What each watched signal did before.
     previous: Vec<(c_int, libc::sigaction)>,
 }
 
-// SAFETY: `sigaction` holds a handler's address, which is the same in every thread.
+// SAFETY: `sigaction` holds a handler's address, which is the same in every thread, and the retired tables are owned by whoever
+// holds the registry's lock.
 unsafe impl Send for Signals {}
 
 fn is_ours(action: &libc::sigaction) -> bool {
@@ -81,6 +83,7 @@ impl Signals {
     pub(super) const fn new() -> Signals {
         Signals {
             routes: Vec::new(),
+            retired: Vec::new(),
             previous: Vec::new(),
         }
     }
@@ -135,22 +138,25 @@ impl Signals {
         self.publish();
     }
 
-    /// Gives the handler a new table and frees the old one.
-    fn publish(&self) {
+    /// Gives the handler a new table and frees those it may have used before.
+    fn publish(&mut self) {
         let next = if self.routes.is_empty() {
             std::ptr::null_mut()
         } else {
             Box::into_raw(Box::new(self.routes.clone()))
         };
         let old = ROUTES.swap(next, Ordering::SeqCst);
-        if old.is_null() {
-            return;
+        if !old.is_null() {
+            self.retired.push(old);
         }
-        // A handler runs for a microsecond; a storm of them must not hold us for ever, and a leaked table does no harm.
-        for _ in 0..10_000 {
+        // A handler runs for a microsecond. In a storm of signals there may always be one: then the tables wait for a later change.
+        for _ in 0..100 {
             if INSIDE.load(Ordering::SeqCst) == 0 {
-                // SAFETY: it came from `Box::into_raw`, the handlers no longer find it and none is still inside it.
-                drop(unsafe { Box::from_raw(old) });
+                for table in self.retired.drain(..) {
+                    // SAFETY: it came from `Box::into_raw`, was taken out of ROUTES before INSIDE was read as 0, and so no
+                    // handler is inside it or can find it.
+                    drop(unsafe { Box::from_raw(table) });
+                }
                 return;
             }
             std::thread::yield_now();
@@ -206,12 +212,13 @@ impl Loop {
 
     /// Moves what the handler noted to the watchers.
     pub(super) fn collect_signals(&self) {
-        let arrived = self.remote.signals.swap(0, Ordering::SeqCst);
+        let arrived = self.remote.take_signals();
         for (watcher, _) in self.signals.borrow().iter() {
             if watcher.started.get() && arrived & bit(watcher.signum) != 0 && !watcher.pending.get()
             {
                 watcher.pending.set(true);
                 self.pending_signals.set(self.pending_signals.get() + 1);
+                self.raise(Todo::SIGNALS);
             }
         }
     }

@@ -265,7 +265,7 @@ unsafe fn judge(preverified: bool, store: *mut ffi::X509_STORE_CTX) -> bool {
             preverified,
             depth,
             subject: &subject,
-            // OpenSSL goes on showing the fault that was accepted at an earlier certificate.
+            // After an error that the callback accepted OpenSSL leaves its code standing.
             error: if preverified { ffi::X509_V_OK } else { error },
         })
     };

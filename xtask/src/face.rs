@@ -11,7 +11,7 @@ pub struct Opaque {
     pub comment: Vec<String>,
 }
 
-/// The items of one header, in its order.
+/// The items of a header's sources, in their order.
 #[derive(Default)]
 pub struct Source {
     /// `#[no_mangle]` functions.
@@ -26,8 +26,8 @@ pub struct Source {
     pub aliases: Vec<String>,
 }
 
-/// Reads the source files of one header.
-pub fn read(paths: &[PathBuf]) -> Result<Source> {
+/// Reads the sources of one header.
+pub fn read_all(paths: &[PathBuf]) -> Result<Source> {
     let mut source = Source::default();
     for path in paths {
         read_into(&mut source, path)?;

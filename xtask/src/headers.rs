@@ -1,11 +1,11 @@
 //! The public headers: which there are, and one run of cbindgen for each.
 //!
 //! A doc comment in the source is the comment in the header, and the order of the source is the order of the header.
-//! What cbindgen cannot know is in [`HEADERS`]; what it prints otherwise than C programmers write it is mended in
-//! [`polish`].
+//! What cbindgen cannot know is in [`HEADERS`].
 
 use crate::face::{self, Source};
 use crate::generated::File;
+use crate::polish::{polish, LINE_LENGTH};
 use crate::Result;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,6 @@ struct Header {
     /// C text after the includes.
     preamble: fn() -> String,
 }
-
-const LINE_LENGTH: usize = 120;
 
 const HEADERS: &[Header] = &[
     Header {
@@ -116,18 +114,11 @@ const SYSTEM_STRUCTS: &[&str] = &["addrinfo", "iovec", "sockaddr"];
 /// All headers as they should be.
 pub fn all(root: &Path) -> Result<Vec<File>> {
     let mut sources = Vec::new();
-    let mut present = Vec::new();
     for header in HEADERS {
-        let paths = header.paths(root);
-        if let Some(missing) = paths.iter().find(|path| !path.exists()) {
-            eprintln!("xtask: {} is not there yet", missing.display());
-            continue;
-        }
-        sources.push(face::read(&paths)?);
-        present.push(header);
+        sources.push(face::read_all(&header.paths(root))?);
     }
     let mut files = Vec::new();
-    for (header, source) in present.iter().zip(&sources) {
+    for (header, source) in HEADERS.iter().zip(&sources) {
         files.push(File {
             path: format!("include/{}.h", header.name),
             text: header.text(root, source, &sources)?,
@@ -137,6 +128,11 @@ pub fn all(root: &Path) -> Result<Vec<File>> {
 }
 
 impl Header {
+    fn paths(&self, root: &Path) -> Vec<PathBuf> {
+        let path = |name| root.join("src/capi").join(name);
+        self.sources.iter().map(path).collect()
+    }
+
     fn text(&self, root: &Path, source: &Source, all: &[Source]) -> Result<String> {
         let mut config = cbindgen::Config {
             language: cbindgen::Language::C,
@@ -152,22 +148,18 @@ impl Header {
             ..Default::default()
         };
         name_types(&mut config.export, source, all);
-        let builder = cbindgen::Builder::new().with_config(config);
-        let bindings = self
-            .paths(root)
-            .iter()
-            .fold(builder, |builder, path| builder.with_src(path))
+        let mut builder = cbindgen::Builder::new().with_config(config);
+        for path in self.paths(root) {
+            builder = builder.with_src(path);
+        }
+        let bindings = builder
             .generate()
-            .map_err(|e| format!("{}.h: {e}", self.name))?;
+            .map_err(|e| format!("{:?}: {e}", self.sources))?;
         let mut text = Vec::new();
         bindings.write(&mut text);
-        let text = polish(&String::from_utf8(text)?);
-        Ok(format!("{}{text}", comment(self.about.lines())))
-    }
-
-    fn paths(&self, root: &Path) -> Vec<PathBuf> {
-        let capi = root.join("src/capi");
-        self.sources.iter().map(|file| capi.join(file)).collect()
+        let text = String::from_utf8(text)?;
+        let about = comment(self.about.lines());
+        Ok(polish(&format!("{about}{text}")))
     }
 
     /// Never a guard that a program of its own is likely to have.
@@ -251,53 +243,6 @@ fn comment<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     }
     text.push_str(" */\n");
     text
-}
-
-/// What cbindgen prints, as a C programmer writes it.
-fn polish(text: &str) -> String {
-    let mut out: Vec<String> = Vec::new();
-    let mut in_safety_section = false;
-    for line in text.lines() {
-        let content = line.trim_start().trim_start_matches('*').trim_start();
-        if content.starts_with("# ") {
-            // Tells Rust callers what the rest of the comment tells a C programmer.
-            in_safety_section = content == "# Safety";
-        }
-        if content == "/" {
-            in_safety_section = false;
-            while out.last().is_some_and(|last| last.trim() == "*") {
-                out.pop();
-            }
-        }
-        if in_safety_section {
-            continue;
-        }
-        let line = line
-            .replace("ptrdiff_t", "ssize_t")
-            .replace("  // extern \"C\"", "")
-            .replace("#endif  // __cplusplus", "#endif")
-            .replace("#endif // __cplusplus", "#endif");
-        out.push(line.trim_end().to_owned());
-        join_short_comment(&mut out);
-    }
-    out.join("\n") + "\n"
-}
-
-/// A comment of one line stands on one line.
-fn join_short_comment(lines: &mut Vec<String>) {
-    let [.., open, text, close] = lines.as_slice() else {
-        return;
-    };
-    if open.trim() != "/**" || close.trim() != "*/" {
-        return;
-    }
-    let indent = &open[..open.len() - open.trim_start().len()];
-    let text = text.trim_start().trim_start_matches('*').trim();
-    let joined = format!("{indent}/** {text} */");
-    if joined.len() <= LINE_LENGTH {
-        lines.truncate(lines.len() - 3);
-        lines.push(joined);
-    }
 }
 
 fn nothing() -> String {

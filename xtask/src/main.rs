@@ -6,6 +6,7 @@
 mod face;
 mod generated;
 mod headers;
+mod polish;
 mod symbols;
 
 use std::path::{Path, PathBuf};

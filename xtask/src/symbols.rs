@@ -80,8 +80,9 @@ fn exported(directory: &Path) -> Result<BTreeMap<String, String>> {
             if path.is_dir() {
                 pending.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                for name in face::read(std::slice::from_ref(&path))?.functions {
-                    found.insert(name, relative(&path, directory));
+                let source = relative(&path, directory);
+                for name in face::read_all(&[path])?.functions {
+                    found.insert(name, source.clone());
                 }
             }
         }

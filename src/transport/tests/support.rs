@@ -23,6 +23,19 @@ pub(super) fn wait(fd: RawFd, events: i16) -> i16 {
     poll.revents
 }
 
+/// Waits until bytes can be sent on one or read on the other.
+pub(super) fn wait_either(writes: RawFd, reads: RawFd) {
+    let mut polls =
+        [(writes, libc::POLLOUT), (reads, libc::POLLIN)].map(|(fd, events)| libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        });
+    // SAFETY: two pollfds, as counted.
+    let count = unsafe { libc::poll(polls.as_mut_ptr(), 2, PATIENCE_MS) };
+    assert!(count > 0, "nothing happened on fds {writes} and {reads}");
+}
+
 pub(super) fn wait_interest(fd: RawFd, interest: Interest) {
     let mut events = 0;
     if interest.any(Interest::READ) {
