@@ -34,7 +34,7 @@ mod watch;
 
 pub use completion::{Completer, Completion};
 pub use registry::{at_destroy, destroy_all};
-pub use remote::Remote;
+pub use remote::{Breaks, Remote};
 pub use signals::{SignalHandler, SignalWatcher};
 pub use timers::Timer;
 pub use watch::Watcher;
@@ -342,7 +342,7 @@ impl Loop {
 
     /// How many breaks there were: a handler that has two callbacks to make asks between them whether one came.
     #[inline]
-    pub fn breaks(&self) -> u32 {
+    pub fn breaks(&self) -> Breaks {
         self.remote.breaks_now()
     }
 

@@ -236,6 +236,6 @@ impl Remote {
     }
 }
 
-/// A number of breaks.
-#[derive(Clone, Copy)]
-pub(super) struct Breaks(u32);
+/// A number of breaks, to be compared with a later one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Breaks(u32);
