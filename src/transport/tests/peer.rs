@@ -393,25 +393,27 @@ pub(super) fn friends_that_may_cut(case: Case) -> (Transport, RawPeer) {
     (t, peer)
 }
 
-/// Small kernel buffers, so that they are full soon.
-pub(super) fn narrow(t: &Transport, peer: &RawPeer) {
-    for (fd, option) in [
-        (t.fd(), libc::SO_SNDBUF),
-        (peer.sock.as_raw_fd(), libc::SO_RCVBUF),
-    ] {
-        let size: c_int = 4096;
-        // SAFETY: `size` is an int.
-        let result = unsafe {
-            libc::setsockopt(
-                fd,
-                libc::SOL_SOCKET,
-                option,
-                (&size as *const c_int).cast(),
-                std::mem::size_of::<c_int>() as libc::socklen_t,
-            )
-        };
-        assert_eq!(result, 0);
-    }
+/// The same over a Unix socket with a small buffer, so that it is full soon. (TCP with small buffers waits for its
+/// delayed acknowledgements and window probes: one segment of the loopback has 64 KiB.)
+pub(super) fn cramped_friends(case: Case) -> (Transport, RawPeer) {
+    let (ours, theirs) = unix();
+    let size: c_int = 16_384;
+    // SAFETY: `size` is an int.
+    let result = unsafe {
+        libc::setsockopt(
+            ours.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDBUF,
+            (&size as *const c_int).cast(),
+            std::mem::size_of::<c_int>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0);
+    // recv and send are the same for both kinds of stream.
+    let theirs = TcpStream::from(OwnedFd::from(theirs));
+    let (t, mut peer) = over(case, ours, theirs, true, false);
+    acquaint(&t, &mut peer);
+    (t, peer)
 }
 
 /// Puts an error of the host's own into OpenSSL's queue.
