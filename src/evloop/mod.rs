@@ -132,7 +132,9 @@ pub struct Loop {
     /// `None` once the loop is freed.
     poller: RefCell<Option<Poller>>,
     /// What the last wait gave; taken out while it is dispatched.
-    events: Cell<Vec<Event>>,
+    #[allow(clippy::box_collection)]
+    // One word to take out and put back in each round, not three.
+    events: Cell<Option<Box<Vec<Event>>>>,
     /// Bits of [`Todo`].
     todo: Cell<u32>,
     table: RefCell<watch::Table>,

@@ -120,9 +120,8 @@ pub(super) enum Trouble {
     Refused(RawFd, Errno),
 }
 
-/// Whom an event is for.
-pub(super) enum Target {
-    One(Rc<dyn IoHandler>, Interest),
+/// What becomes of an event that is not for the one watcher of its descriptor.
+pub(super) enum Unusual {
     /// Several watchers: to be asked one by one.
     Many(Vec<Watched>),
     Nobody,
@@ -277,40 +276,44 @@ impl Table {
         troubles
     }
 
-    /// Whom an event is for, asked at the moment of dispatch.
-    #[inline]
-    pub(super) fn target(&self, event: Event, wait: u32) -> Target {
-        if let Some(descriptor) = self.get(event.key().fd()) {
-            let current = event.key() == Key::new(event.key().fd(), descriptor.generation);
-            if let (Watchers::One((watcher, handler)), true) = (&descriptor.watchers, current) {
-                if descriptor.registered.is_some() {
-                    return match watcher.take_ready(event.ready()) {
-                        Interest::NONE => Target::Nobody,
-                        ready => Target::One(handler.clone(), ready),
-                    };
-                }
-            }
+    /// Whom an event is for, asked at the moment of dispatch: the one watcher of a descriptor, if it wants it. `None`
+    /// sends the event to [`Table::unusual`].
+    #[inline(always)]
+    pub(super) fn target(&self, event: Event) -> Option<(Rc<dyn IoHandler>, Interest)> {
+        let descriptor = self.get(event.key().fd())?;
+        let Watchers::One((watcher, handler)) = &descriptor.watchers else {
+            return None;
+        };
+        if descriptor.registered.is_none() || !event.key().is_of(descriptor.generation) {
+            return None;
         }
-        self.unusual_target(event, wait)
+        match watcher.take_ready(event.ready()) {
+            Interest::NONE => None,
+            ready => Some((handler.clone(), ready)),
+        }
     }
 
-    #[cold]
-    fn unusual_target(&self, event: Event, wait: u32) -> Target {
+    /// What the other events mean.
+    pub(super) fn unusual(&self, event: Event, wait: u32) -> Unusual {
         if event.key() == Key::WAKE {
-            return Target::Nobody;
+            return Unusual::Nobody;
         }
         let Some(descriptor) = self.get(event.key().fd()) else {
-            return Target::Undead;
+            return Unusual::Undead;
         };
-        let current = event.key() == Key::new(event.key().fd(), descriptor.generation);
-        if current && (descriptor.registered.is_some() || descriptor.unpollable) {
-            return Target::Many(descriptor.watchers.as_slice().to_vec());
+        let registered = descriptor.registered.is_some() || descriptor.unpollable;
+        if registered && event.key().is_of(descriptor.generation) {
+            return match &descriptor.watchers {
+                // Asked before, and it does not want it.
+                Watchers::One(_) if !descriptor.unpollable => Unusual::Nobody,
+                all => Unusual::Many(all.as_slice().to_vec()),
+            };
         }
         if descriptor.removed_in == wait {
             // Collected before it was removed in this same round: nothing wrong.
-            return Target::Nobody;
+            return Unusual::Nobody;
         }
-        Target::Undead
+        Unusual::Undead
     }
 
     #[inline]
@@ -460,18 +463,23 @@ impl Watcher {
     }
 
     /// What the watcher wants of `ready`; what `again` asked for is taken along.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_ready(&self, ready: Interest) -> Interest {
         let wanted = self.interest.get();
-        let mut told = Interest(ready.0 & wanted.0);
-        if self.has_again() {
-            let again = self.again.replace(Interest::NONE);
-            told = told.with(Interest(again.0 & wanted.0));
+        if self.has_again() || ready.any(Interest::HANGUP) {
+            return self.take_unusual(ready, wanted);
         }
+        Interest(ready.0 & wanted.0)
+    }
+
+    #[cold]
+    fn take_unusual(&self, ready: Interest, wanted: Interest) -> Interest {
         if ready.any(Interest::HANGUP) && !wanted.any(Interest::HANGUP) {
-            told = wanted;
+            self.again.set(Interest::NONE);
+            return wanted;
         }
-        told
+        let all = ready.with(self.again.replace(Interest::NONE));
+        Interest(all.0 & wanted.0)
     }
 
     /// Whether `again` asked for something that was not told yet.
