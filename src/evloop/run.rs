@@ -9,7 +9,7 @@
 
 use super::backend::{Backend, Event};
 use super::remote::{Breaks, Message};
-use super::watch::{Trouble, Unusual};
+use super::table::{Trouble, Unusual};
 use super::{Interest, Loop, Todo};
 use crate::clock::{self, Nanos, SECOND};
 use crate::errno::Errno;
