@@ -244,6 +244,7 @@ BOTH_VERSIONS(each_state_in_its_order) {
         seen = client->c->state;
         if (seen == CONN_CONNECTING) CHECK(client->c->connect_timer != NULL);
         if (seen == CONN_TLS_HANDSHAKE) {
+            CHECK(client->c->ssl != NULL);
             CHECK(client->c->connect_timer != NULL);
             CHECK(client->c->io_watcher != NULL);
             CHECK_PTR_NULL(conn_get_cipher(client->c));
