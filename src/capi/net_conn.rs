@@ -14,7 +14,7 @@ use crate::conn::view::{RawCallback, View};
 use crate::conn::{Conn, Observer};
 use crate::errno::Errno;
 use crate::tls::Context;
-use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
 use std::mem::{offset_of, size_of};
 use std::rc::Rc;
 
@@ -280,14 +280,11 @@ unsafe fn open(
 ) -> Result<*mut net_conn, Errno> {
     guard::quiet_panics();
     // SAFETY: as the caller promises.
-    let (host, port, lp) = unsafe {
-        (
-            guard::text(host)?,
-            guard::text(port)?,
-            evloop::loop_or_default(lp, "conn_new")?,
-        )
-    };
-    let host = host.ok_or(Errno(libc::EINVAL))?;
+    let lp = unsafe { evloop::loop_or_default(lp, "conn_new") }?;
+    // SAFETY: not NULL, and the caller promises NUL-terminated strings.
+    let text = |s: *const c_char| (!s.is_null()).then(|| unsafe { CStr::from_ptr(s) });
+    let host = text(host).ok_or(Errno(libc::EINVAL))?;
+    let port = text(port);
     let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
     let conn = Conn::open(&lp, host, port, options, Rc::new(CallC), prepare)?;
     Ok(Rc::as_ptr(&conn).cast_mut().cast())
@@ -412,8 +409,8 @@ pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, le
     })
 }
 
-/// As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0 or above IOV_MAX
-/// (1024).
+/// As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0. At most
+/// IOV_MAX (1024) pieces are looked at.
 ///
 /// # Safety
 /// `c` is NULL or not closed; `iov` is NULL or points to `n` valid pieces; the call is made on the loop's thread.
@@ -427,9 +424,11 @@ pub unsafe extern "C" fn conn_try_writev(
         // SAFETY: as the caller promises.
         let conn = unsafe { required(c) }?;
         let count = usize::try_from(n).map_err(|_| Errno(libc::EINVAL))?;
-        if count > libc::UIO_MAXIOV as usize || (count > 0 && iov.is_null()) {
+        if count > 0 && iov.is_null() {
             return Err(Errno(libc::EINVAL));
         }
+        // More than the kernel takes at once are left to the next call.
+        let count = count.min(libc::UIO_MAXIOV as usize);
         let mut pieces = [std::io::IoSlice::new(&[]); 16];
         let mut more;
         let pieces = if count <= pieces.len() {

@@ -117,9 +117,9 @@ pub(super) unsafe fn read(options: *const conn_options) -> Result<Option<Options
     if options.is_null() {
         return Ok(None);
     }
-    // SAFETY: every such struct begins with its size.
+    // SAFETY: every such struct begins with its size, which is always there to be read.
     let size = unsafe { (*options).size };
-    if size < size_of::<usize>() || size > size_of::<conn_options>() {
+    if size == 0 || size > size_of::<conn_options>() {
         return Err(EINVAL);
     }
     let mut given = MaybeUninit::new(conn_options::built_in());
@@ -185,6 +185,18 @@ unsafe fn local_address(
     let bytes = unsafe { guard::bytes(addr.cast(), len as usize) }?;
     let mut storage = socket2::SockAddrStorage::zeroed();
     if bytes.len() < size_of::<libc::sa_family_t>() || bytes.len() > storage.size_of() as usize {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: the family is the first member of every socket address on Linux, and its bytes are there; `addr` may be
+    // unaligned.
+    let family = unsafe { std::ptr::read_unaligned(&raw const (*addr).sa_family) };
+    let shortest = match i32::from(family) {
+        libc::AF_INET => size_of::<libc::sockaddr_in>(),
+        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+        libc::AF_UNIX => size_of::<libc::sa_family_t>(),
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    if bytes.len() < shortest {
         return Err(Errno(libc::EINVAL));
     }
     // SAFETY: the storage is larger than the address; zeroed storage with the caller's bytes in front is a valid one.

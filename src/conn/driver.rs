@@ -14,15 +14,24 @@ use crate::evloop::{Interest, IoHandler, Task, TimerHandler};
 use crate::tls;
 use crate::transport::{self, FailureKind, Operation, Stop, Transport};
 use socket2::SockRef;
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 impl Conn {
     /// The beginning of [`Conn::open`]. Whatever is wrong is told from the loop.
-    pub(super) fn begin(self: &Rc<Self>, unix: Option<&str>) {
-        let host = self.text(&self.view.host).to_owned();
-        let port = self.text(&self.view.port).to_owned();
-        if let Some(path) = unix {
+    pub(super) fn begin(self: &Rc<Self>) {
+        let texts = (self.text(&self.view.host), self.text(&self.view.port));
+        let (Ok(host), Ok(port)) = texts else {
+            self.invalid(
+                State::Resolving,
+                Errno(libc::EINVAL),
+                "host and port have to be UTF-8",
+            );
+            return;
+        };
+        let (host, port) = (host.to_owned(), port.to_owned());
+        if let Some(path) = host.strip_prefix("unix:") {
             match attempt::unix_address(path) {
                 Ok(addr) => self.begin_with_addresses(vec![dns::Address {
                     addr,
@@ -121,11 +130,8 @@ impl Conn {
             let _ = attempt::set_tcp_options(&SockRef::from(&fd), &options);
         }
         self.own(Transport::plain(fd));
-        if tls {
-            self.set_state(State::TlsHandshake);
-            self.defer(Event::Start(Start::Connected));
-        } else {
-            self.step(Event::Start(Start::Connected));
+        self.step(Event::Start(Start::Connected));
+        if !tls {
             self.defer(Event::AttemptConnected(0));
         }
         Ok(())
@@ -246,7 +252,7 @@ impl Conn {
         };
         let query = dns::Query {
             host: Some(name),
-            service: Some(self.text(&self.view.port).to_owned()),
+            service: self.text(&self.view.port).ok().map(str::to_owned),
             family,
             socktype: libc::SOCK_STREAM,
             protocol: libc::IPPROTO_TCP,
@@ -455,11 +461,25 @@ impl Conn {
     }
 
     fn start_tls(self: &Rc<Self>) {
-        if let Err(failure) = self.secure() {
-            self.fail_transport(failure);
-            return;
+        let adopted = self.watcher.borrow().is_none();
+        match self.secure() {
+            // Inside the call that adopted the socket: the first step, which may end it, is the loop's.
+            Ok(()) if adopted => {
+                let both = Interest(Interest::READ.0 | Interest::WRITE.0);
+                if let Err(errno) = self.watch(both.with(ALWAYS)) {
+                    self.fail_watch(errno);
+                }
+            }
+            Ok(()) => self.on_handshake_io(),
+            Err(failure) if adopted => {
+                self.note_failure(&failure);
+                self.defer(Event::TransportFailed(
+                    error_kind(&failure),
+                    failure.errno.0,
+                ));
+            }
+            Err(failure) => self.fail_transport(failure),
         }
-        self.on_handshake_io();
     }
 
     /// Puts TLS on the connection's socket.
@@ -485,8 +505,8 @@ impl Conn {
             let ascii = named.and_then(dns::to_ascii);
             client_context(&options).and_then(|context| {
                 context.connect(tls::Peer {
-                    host: self.text(&self.view.host),
-                    port: self.text(&self.view.port),
+                    host: self.text(&self.view.host).unwrap_or_default(),
+                    port: self.text(&self.view.port).unwrap_or_default(),
                     server_name: ascii.as_deref().or(named).unwrap_or(&ascii_host),
                 })
             })
@@ -692,8 +712,8 @@ impl Task for Conn {
 pub(super) struct Adopted {
     fd: RawFd,
     tcp: bool,
-    pub(super) host: String,
-    pub(super) port: String,
+    pub(super) host: CString,
+    pub(super) port: CString,
 }
 
 impl Adopted {
@@ -715,11 +735,12 @@ impl Adopted {
             Some(addr) => (addr.ip().to_string(), addr.port().to_string()),
             None => (failure::address(&peer), "0".to_owned()),
         };
+        let text = |text: String| CString::new(text).map_err(|_| Errno(libc::EINVAL));
         Ok(Adopted {
             fd,
             tcp: !peer.is_unix(),
-            host,
-            port,
+            host: text(host)?,
+            port: text(port)?,
         })
     }
 }

@@ -127,6 +127,7 @@ impl Conn {
         let Some(transport) = self.transport() else {
             return;
         };
+        let breaks = self.lp.breaks();
         if ready.any(Interest::WRITE) && transport.has_unsent() {
             match transport.flush() {
                 Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => self.after_flush(&transport),
@@ -149,6 +150,8 @@ impl Conn {
             && ready.any(transport.waits_for(Operation::Write))
             && !transport.has_unsent()
             && !self.closed.get()
+            // After a break no further callback: the level is told again by the next run.
+            && self.lp.breaks() == breaks
         {
             let observer = self.observer.borrow().clone();
             observer.on_writable(self);

@@ -25,7 +25,7 @@ use attempt::Attempt;
 use machine::{Event, Machine, Start, Timing};
 use options::Options;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::ffi::{c_char, CString};
+use std::ffi::{c_char, CStr, CString};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use view::View;
@@ -103,17 +103,17 @@ impl Conn {
     /// Starts to connect. EINVAL for an empty host, for `unix:` with TLS and no server name, for a server side.
     pub fn open(
         lp: &Rc<Loop>,
-        host: &str,
-        port: Option<&str>,
+        host: &CStr,
+        port: Option<&CStr>,
         options: Options,
         observer: Rc<dyn Observer>,
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
-        let unix = host.strip_prefix("unix:");
+        let unix = host.to_bytes().starts_with(b"unix:");
         if host.is_empty() || options.server_side {
             return Err(Errno(libc::EINVAL));
         }
-        if options.use_tls && unix.is_some() && options.server_name.is_none() {
+        if options.use_tls && unix && options.server_name.is_none() {
             return Err(Errno(libc::EINVAL));
         }
         if options
@@ -123,10 +123,10 @@ impl Conn {
         {
             return Err(Errno(libc::EINVAL));
         }
-        let port = port.unwrap_or(if options.use_tls { "443" } else { "80" });
+        let port = port.unwrap_or(if options.use_tls { c"443" } else { c"80" });
         let conn = Conn::new(lp, host, port, options, observer)?;
         prepare(&conn);
-        conn.begin(unix);
+        conn.begin();
         conn.alive()
     }
 
@@ -155,17 +155,19 @@ impl Conn {
 
     fn new(
         lp: &Rc<Loop>,
-        host: &str,
-        port: &str,
+        host: &CStr,
+        port: &CStr,
         options: Options,
         observer: Rc<dyn Observer>,
     ) -> Result<Rc<Conn>, Errno> {
         lp.check_process()?;
         lp.check_thread("conn_new");
-        let text = |s: &str| CString::new(s).map_err(|_| Errno(libc::EINVAL));
-        let (host_text, port_text) = (text(host)?, text(port)?);
         let machine = Machine::new(options.limits(), options.use_tls);
-        let view = View::new(host_text.into_raw(), port_text.into_raw(), options.use_tls);
+        let view = View::new(
+            host.to_owned().into_raw(),
+            port.to_owned().into_raw(),
+            options.use_tls,
+        );
         let conn = Rc::new_cyclic(|this| Conn {
             view,
             this: this.clone(),
@@ -319,7 +321,7 @@ impl Conn {
     }
 
     /// The protocol that was agreed on, valid until the close.
-    pub fn alpn(&self) -> Option<&std::ffi::CStr> {
+    pub fn alpn(&self) -> Option<&CStr> {
         if !self.negotiated() {
             return None;
         }
@@ -331,12 +333,12 @@ impl Conn {
     }
 
     /// The cipher suite, valid until the close.
-    pub fn cipher(&self) -> Option<&std::ffi::CStr> {
+    pub fn cipher(&self) -> Option<&CStr> {
         if !self.negotiated() {
             return None;
         }
         if self.cipher.get().is_none() {
-            let name = self.with_session(|s| s.cipher().map(std::ffi::CStr::to_owned))??;
+            let name = self.with_session(|s| s.cipher().map(CStr::to_owned))??;
             let _ = self.cipher.set(name);
         }
         self.cipher.get().map(CString::as_c_str)
@@ -415,7 +417,9 @@ impl Conn {
         self.drop_watcher();
         self.view.fd.set(-1);
         self.view.ssl.set(std::ptr::null_mut());
-        drop(self.transport.take());
+        if let Some(transport) = self.transport.take() {
+            transport.cancel();
+        }
     }
 
     fn drop_timer(&self) {
@@ -425,16 +429,19 @@ impl Conn {
         }
     }
 
-    fn text(&self, member: &Cell<*mut c_char>) -> &str {
-        // SAFETY: host and port point to CStrings that `new` made from &str and `drop` alone gives back.
-        unsafe { std::ffi::CStr::from_ptr(member.get()) }
-            .to_str()
-            .unwrap_or("")
+    /// Host or port, which a program may have given in bytes that are no text.
+    fn text(&self, member: &Cell<*mut c_char>) -> Result<&str, std::str::Utf8Error> {
+        // SAFETY: host and port point to CStrings that `new` made and `drop` alone gives back.
+        unsafe { CStr::from_ptr(member.get()) }.to_str()
     }
 
     /// `host:port`, for messages.
     fn endpoint(&self) -> String {
-        failure::endpoint(self.text(&self.view.host), self.text(&self.view.port))
+        let unreadable = "\u{fffd}";
+        failure::endpoint(
+            self.text(&self.view.host).unwrap_or(unreadable),
+            self.text(&self.view.port).unwrap_or(unreadable),
+        )
     }
 
     fn set_failure(&self, kind: ErrorKind, code: i32, message: String) {

@@ -78,11 +78,6 @@ impl Cache {
         self.ages
             .retain(|_, question| question.host.as_deref() != Some(host));
     }
-
-    /// Drops everything.
-    pub(super) fn clear(&mut self) {
-        *self = Cache::default();
-    }
 }
 
 #[cfg(test)]

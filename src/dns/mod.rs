@@ -15,6 +15,8 @@ mod resolver;
 mod service;
 mod status;
 mod system;
+#[cfg(test)]
+mod tests;
 
 pub use self::idna::to_ascii;
 pub use literal::literal;

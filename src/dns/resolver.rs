@@ -57,7 +57,7 @@ struct State {
     /// The threads at work or ready for it. One that is stuck when the resolver ends leaves the table, and itself, when
     /// it comes back, goes.
     threads: HashMap<u64, Thread>,
-    /// How many threads wait for work.
+    /// How many of them wait for work.
     idle: usize,
     /// Threads that ended for lack of work and have not been joined.
     ended: Vec<JoinHandle<()>>,
@@ -203,24 +203,21 @@ impl Resolver {
     pub(super) fn end(&self) {
         let mut state = self.lock();
         self.ends.fetch_add(1, Ordering::SeqCst);
-        let lookups = std::mem::take(&mut state.lookups);
-        state.queue.clear();
-        state.cache.clear();
-        let mut ended = std::mem::take(&mut state.ended);
-        for (_, thread) in state.threads.drain() {
-            if !thread.busy {
-                ended.push(thread.handle);
+        // With their tables, so that a leak checker finds nothing.
+        let old = std::mem::take(&mut *state);
+        state.last_number = old.last_number;
+        // Under the lock: a later notification must not go to one of these.
+        self.work.notify_all();
+        drop(state);
+        for lookup in old.lookups.into_values() {
+            for reply in lookup.replies.into_values() {
+                reply(Err(ResolveError::ENDED));
             }
         }
-        drop(state);
-        self.work.notify_all();
-        for reply in lookups
-            .into_values()
-            .flat_map(|lookup| lookup.replies.into_values())
-        {
-            reply(Err(ResolveError::ENDED));
-        }
-        join(ended);
+        join(old.ended);
+        // Dropped, the handles of the others let them go.
+        let threads = old.threads.into_values().filter(|thread| !thread.busy);
+        join(threads.map(|thread| thread.handle).collect());
     }
 
     fn start_thread(self: &Arc<Self>, state: &mut State) -> Result<(), Errno> {
@@ -262,6 +259,9 @@ impl Resolver {
                 .wait_timeout(state, self.idle)
                 .unwrap_or_else(PoisonError::into_inner);
             state = guard;
+            if !state.threads.contains_key(&number) {
+                return;
+            }
             state.idle -= 1;
             if wait.timed_out() && state.queue.is_empty() {
                 if let Some(thread) = state.threads.remove(&number) {

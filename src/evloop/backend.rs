@@ -27,30 +27,56 @@ impl Key {
     }
 }
 
-/// One ready descriptor.
-#[derive(Clone, Copy, Debug)]
+/// One ready descriptor, laid out as the kernel gives it to `epoll_wait`.
+#[derive(Clone, Copy)]
+#[cfg_attr(target_arch = "x86_64", repr(C, packed))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C))]
 pub(super) struct Event {
-    pub(super) key: Key,
-    /// What the kernel reports, hang-up and error as `HANGUP` whether asked for or not.
-    pub(super) ready: Interest,
+    bits: u32,
+    key: u64,
+}
+
+impl Event {
+    pub(super) const IN: u32 = 0x01;
+    pub(super) const OUT: u32 = 0x04;
+    const ERR: u32 = 0x08;
+    pub(super) const HUP: u32 = 0x10;
+
+    pub(super) fn new(key: Key, bits: u32) -> Event {
+        Event { bits, key: key.0 }
+    }
+
+    #[inline]
+    pub(super) fn key(self) -> Key {
+        Key(self.key)
+    }
+
+    /// What is reported, hang-up and error as `HANGUP` whether asked for or not.
+    #[inline]
+    pub(super) fn ready(self) -> Interest {
+        let bits = self.bits;
+        let hangup = bits & (Event::ERR | Event::HUP) != 0;
+        // IN is READ, and OUT one bit higher than WRITE.
+        Interest((bits & Event::IN | bits >> 1 & Event::OUT >> 1) as u8 | u8::from(hangup) << 2)
+    }
 }
 
 /// A level-triggered poller.
-pub(super) trait Backend {
+pub(super) trait Backend: Sized {
     /// EEXIST when it is registered already; EPERM for a descriptor that cannot be polled.
     fn add(&mut self, fd: RawFd, key: Key, interest: Interest) -> Result<(), Errno>;
     /// ENOENT when it is not registered.
     fn modify(&mut self, fd: RawFd, key: Key, interest: Interest) -> Result<(), Errno>;
     /// Takes it out of the set.
     fn remove(&mut self, fd: RawFd) -> Result<(), Errno>;
-    /// Registers the wake-up descriptor, whose events end a wait and are not reported.
+    /// Registers the wake-up descriptor, whose events end a wait. They are reported as `Key::WAKE` or not at all.
     fn add_wake(&mut self, fd: RawFd) -> Result<(), Errno>;
     /// Waits (-1: for ever) and replaces `events`. EINTR is the caller's to handle.
     fn wait(&mut self, events: &mut Vec<Event>, timeout_ms: i32) -> Result<(), Errno>;
     /// A descriptor that is readable while an event waits.
     fn raw_fd(&self) -> RawFd;
     /// The end in a forked child: closes what can be closed without touching the set it shares with its parent.
-    fn abandon(self: Box<Self>);
+    fn abandon(self);
 }
 
 /// Which poller.
@@ -86,11 +112,53 @@ impl Kind {
         }
     }
 
-    pub(super) fn open(self) -> Result<Box<dyn Backend>, Errno> {
+    pub(super) fn open(self) -> Result<Poller, Errno> {
         Ok(match self {
             #[cfg(target_os = "linux")]
-            Kind::Epoll => Box::new(super::epoll::Epoll::new()?),
-            Kind::Polling => Box::new(super::polling::Polling::new()?),
+            Kind::Epoll => Poller::Epoll(super::epoll::Epoll::new()?),
+            Kind::Polling => Poller::Polling(super::polling::Polling::new()?),
         })
+    }
+}
+
+/// A poller of either kind, told apart by a comparison: a wait is too frequent for a call through a table.
+pub(super) enum Poller {
+    #[cfg(target_os = "linux")]
+    Epoll(super::epoll::Epoll),
+    Polling(super::polling::Polling),
+}
+
+macro_rules! either {
+    ($self:ident, $poller:ident => $call:expr) => {
+        match $self {
+            #[cfg(target_os = "linux")]
+            Poller::Epoll($poller) => $call,
+            Poller::Polling($poller) => $call,
+        }
+    };
+}
+
+impl Backend for Poller {
+    fn add(&mut self, fd: RawFd, key: Key, interest: Interest) -> Result<(), Errno> {
+        either!(self, poller => poller.add(fd, key, interest))
+    }
+    fn modify(&mut self, fd: RawFd, key: Key, interest: Interest) -> Result<(), Errno> {
+        either!(self, poller => poller.modify(fd, key, interest))
+    }
+    fn remove(&mut self, fd: RawFd) -> Result<(), Errno> {
+        either!(self, poller => poller.remove(fd))
+    }
+    fn add_wake(&mut self, fd: RawFd) -> Result<(), Errno> {
+        either!(self, poller => poller.add_wake(fd))
+    }
+    #[inline]
+    fn wait(&mut self, events: &mut Vec<Event>, timeout_ms: i32) -> Result<(), Errno> {
+        either!(self, poller => poller.wait(events, timeout_ms))
+    }
+    fn raw_fd(&self) -> RawFd {
+        either!(self, poller => poller.raw_fd())
+    }
+    fn abandon(self) {
+        either!(self, poller => poller.abandon())
     }
 }

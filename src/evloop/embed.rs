@@ -3,7 +3,7 @@
 //! It is an epoll set of its own around the poller and a timer descriptor. The poller's set may be replaced behind it
 //! without the host's loop noticing.
 
-use super::backend::Backend;
+use super::backend::{Backend, Poller};
 use super::Loop;
 use crate::clock::{Nanos, SECOND};
 use crate::errno::Errno;
@@ -28,7 +28,7 @@ fn owned(fd: RawFd) -> Result<OwnedFd, Errno> {
 }
 
 impl Embed {
-    fn new(backend: &dyn Backend) -> Result<Embed, Errno> {
+    fn new(poller: &Poller) -> Result<Embed, Errno> {
         // SAFETY: takes a flag, gives a new descriptor or -1.
         let outer = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
@@ -40,7 +40,7 @@ impl Embed {
             shown: Cell::new(0),
         };
         embed.add(embed.timer.as_raw_fd())?;
-        embed.add(backend.raw_fd())?;
+        embed.add(poller.raw_fd())?;
         Ok(embed)
     }
 
@@ -58,8 +58,8 @@ impl Embed {
     }
 
     /// The poller was replaced; the old one's set left with its descriptor.
-    pub(super) fn poller_replaced(&self, backend: &dyn Backend) -> Result<(), Errno> {
-        self.add(backend.raw_fd())
+    pub(super) fn poller_replaced(&self, poller: &Poller) -> Result<(), Errno> {
+        self.add(poller.raw_fd())
     }
 
     /// Makes the timer descriptor readable once `deadline` has passed: 0 for never.
@@ -93,8 +93,8 @@ impl Loop {
         if let Some(embed) = &*self.embed.borrow() {
             return Ok(embed.outer.as_raw_fd());
         }
-        let embed = match &self.kernel.borrow().backend {
-            Some(backend) => Embed::new(&**backend)?,
+        let embed = match &*self.poller.borrow() {
+            Some(poller) => Embed::new(poller)?,
             None => return Err(Errno(libc::EINVAL)),
         };
         let fd = embed.outer.as_raw_fd();
@@ -136,6 +136,7 @@ impl Loop {
             return;
         }
         if let Some(embed) = &*self.embed.borrow() {
+            self.settle();
             embed.show(self.next_deadline().unwrap_or(0));
             if self.has_work() {
                 self.remote.wakeup();

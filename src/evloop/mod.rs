@@ -34,14 +34,14 @@ mod watch;
 
 pub use completion::{Completer, Completion};
 pub use registry::{at_destroy, destroy_all};
-pub use remote::Remote;
+pub use remote::{Breaks, Remote};
 pub use signals::{SignalHandler, SignalWatcher};
 pub use timers::Timer;
 pub use watch::Watcher;
 
 use crate::clock::{self, Nanos};
 use crate::errno::Errno;
-use backend::{Backend, Event, Kind};
+use backend::{Backend, Event, Kind, Poller};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -99,12 +99,20 @@ pub trait Attached {
     fn on_loop_freed(self: Rc<Self>);
 }
 
-/// The kernel's side.
-struct Kernel {
-    /// `None` once the loop is freed.
-    backend: Option<Box<dyn Backend>>,
-    /// What the last wait gave.
-    events: Vec<Event>,
+/// What a round has to see to besides ready descriptors. A bit is raised by whoever adds something and settled before
+/// the next wait, so that a round where nothing was added asks one number.
+struct Todo;
+
+impl Todo {
+    /// The kernel's set is not up to date.
+    const CHANGES: u32 = 1;
+    const AGAIN: u32 = 2;
+    const DEFERRED: u32 = 4;
+    const SIGNALS: u32 = 8;
+    const UNPOLLABLE: u32 = 16;
+    const TIMERS: u32 = 32;
+    /// What does not let a round wait.
+    const WORK: u32 = Todo::AGAIN | Todo::DEFERRED | Todo::SIGNALS | Todo::UNPOLLABLE;
 }
 
 /// The program's own object at a loop.
@@ -121,7 +129,12 @@ pub struct Loop {
     /// Which process of a line of forks made it.
     generation: u32,
     kind: Kind,
-    kernel: RefCell<Kernel>,
+    /// `None` once the loop is freed.
+    poller: RefCell<Option<Poller>>,
+    /// What the last wait gave; taken out while it is dispatched.
+    events: Cell<Vec<Event>>,
+    /// Bits of [`Todo`].
+    todo: Cell<u32>,
     table: RefCell<watch::Table>,
     timers: RefCell<timers::Timers>,
     again: RefCell<queue::Queue<Rc<Watcher>>>,
@@ -161,16 +174,15 @@ impl Loop {
     fn with_poller(kind: Kind) -> Result<Rc<Loop>, Errno> {
         fork::watch_for_forks();
         let remote = Remote::new()?;
-        let mut backend = kind.open()?;
-        backend.add_wake(remote.wake.raw_fd())?;
+        let mut poller = kind.open()?;
+        poller.add_wake(remote.wake.raw_fd())?;
         let lp = Rc::new(Loop {
             remote: Arc::new(remote),
             generation: fork::generation(),
             kind,
-            kernel: RefCell::new(Kernel {
-                backend: Some(backend),
-                events: Vec::new(),
-            }),
+            poller: RefCell::new(Some(poller)),
+            events: Cell::default(),
+            todo: Cell::new(0),
             table: RefCell::default(),
             timers: RefCell::default(),
             again: RefCell::new(queue::Queue::new()),
@@ -236,6 +248,7 @@ impl Loop {
     pub fn defer(&self, task: Rc<dyn Task>) {
         if !self.is_freed() {
             self.deferred.borrow_mut().push(task);
+            self.raise(Todo::DEFERRED);
             self.work_added();
         }
     }
@@ -299,6 +312,11 @@ impl Loop {
         });
     }
 
+    #[inline]
+    fn raise(&self, todo: u32) {
+        self.todo.set(self.todo.get() | todo);
+    }
+
     /// The cached time of this round.
     pub fn now(&self) -> Nanos {
         if !self.time_known.get() {
@@ -320,6 +338,12 @@ impl Loop {
     #[inline]
     fn is_running(&self) -> bool {
         self.remote.depth.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many breaks there were: a handler that has two callbacks to make asks between them whether one came.
+    #[inline]
+    pub fn breaks(&self) -> Breaks {
+        self.remote.breaks_now()
     }
 
     /// The first thread that runs it owns it.
@@ -421,11 +445,11 @@ impl Loop {
     }
 
     fn close_kernel(&self) {
-        let backend = self.kernel.borrow_mut().backend.take();
-        if let Some(backend) = backend {
+        let poller = self.poller.take();
+        if let Some(poller) = poller {
             match self.check_process() {
-                Ok(()) => drop(backend),
-                Err(_) => backend.abandon(),
+                Ok(()) => drop(poller),
+                Err(_) => poller.abandon(),
             }
         }
         let embed = self.embed.take();

@@ -93,20 +93,17 @@ impl Backend for Polling {
                 super::wake::drain(self.wake);
                 continue;
             }
-            let mut ready = Interest::NONE;
+            let mut bits = 0;
             if raw.readable {
-                ready = ready.with(Interest::READ);
+                bits |= Event::IN;
             }
             if raw.writable {
-                ready = ready.with(Interest::WRITE);
+                bits |= Event::OUT;
             }
             if raw.is_interrupt() || raw.is_err() == Some(true) {
-                ready = ready.with(Interest::HANGUP);
+                bits |= Event::HUP;
             }
-            events.push(Event {
-                key: Key(raw.key as u64),
-                ready,
-            });
+            events.push(Event::new(Key(raw.key as u64), bits));
         }
         Ok(())
     }
@@ -115,7 +112,7 @@ impl Backend for Polling {
         self.poller.as_raw_fd()
     }
 
-    fn abandon(self: Box<Self>) {
+    fn abandon(self) {
         // Its drop would deregister from the set that the parent uses: its descriptors stay open in the child.
         std::mem::forget(self);
     }

@@ -20,6 +20,13 @@ pub(super) enum Message {
     Abandon(u64),
 }
 
+/// The inbox holds something; written under its lock.
+const MESSAGES: u32 = 1;
+/// A handler noted a signal.
+const SIGNALS: u32 = 2;
+/// Counts breaks: a run that began under another number ends.
+const BREAK: u32 = 4;
+
 struct Inbox {
     messages: Queue<Message>,
     closed: bool,
@@ -28,10 +35,8 @@ struct Inbox {
 /// The shared half of a loop.
 pub struct Remote {
     inbox: Mutex<Inbox>,
-    /// Whether the inbox holds anything; written under its lock.
-    waiting: AtomicBool,
-    /// Raised by each break: a run that began under another number ends.
-    breaks: AtomicU32,
+    /// `MESSAGES`, `SIGNALS`, and above them the number of breaks: one load tells a round that all is quiet.
+    state: AtomicU32,
     /// How many runs of the loop are on the stack.
     pub(super) depth: AtomicU32,
     /// The thread that is running it ([`this_thread`]), 0 for none.
@@ -41,7 +46,7 @@ pub struct Remote {
     /// Whether a host watches the loop's descriptor: then even the loop's own thread has to ring.
     embedded: AtomicBool,
     /// One bit for each signal that arrived, number 1 lowest.
-    pub(super) signals: AtomicU64,
+    signals: AtomicU64,
     pub(super) wake: Wake,
     /// The process that the wake-up descriptor belongs to.
     generation: u32,
@@ -63,8 +68,7 @@ impl Remote {
                 messages: Queue::new(),
                 closed: false,
             }),
-            waiting: AtomicBool::new(false),
-            breaks: AtomicU32::new(0),
+            state: AtomicU32::new(0),
             depth: AtomicU32::new(0),
             running_on: AtomicUsize::new(0),
             owner: AtomicI32::new(0),
@@ -103,7 +107,7 @@ impl Remote {
                 return Err(Errno(libc::ENOMEM));
             }
             inbox.messages.push(message);
-            !self.waiting.swap(true, Ordering::SeqCst)
+            self.state.fetch_or(MESSAGES, Ordering::SeqCst) & MESSAGES == 0
         };
         // Later messages find the loop awake already, or about to be; so does a message from inside a callback.
         if first && (self.embedded() || !self.runs_here()) {
@@ -139,7 +143,7 @@ impl Remote {
 
     #[inline]
     pub(super) fn has_messages(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst)
+        self.state.load(Ordering::SeqCst) & MESSAGES != 0
     }
 
     /// See [`Queue::mark`].
@@ -151,7 +155,7 @@ impl Remote {
         let mut inbox = self.lock();
         let message = inbox.messages.take_before(mark);
         if inbox.messages.is_empty() {
-            self.waiting.store(false, Ordering::SeqCst);
+            self.state.fetch_and(!MESSAGES, Ordering::SeqCst);
         }
         message
     }
@@ -166,7 +170,7 @@ impl Remote {
             Err(TryLockError::WouldBlock) => self.lock(),
         };
         inbox.closed = true;
-        self.waiting.store(false, Ordering::SeqCst);
+        self.state.fetch_and(!MESSAGES, Ordering::SeqCst);
         inbox.messages.take_all()
     }
 
@@ -192,16 +196,46 @@ impl Remote {
 
     /// Ends the runs without a wake-up.
     pub(super) fn interrupt(&self) {
-        self.breaks.fetch_add(1, Ordering::SeqCst);
+        self.state.fetch_add(BREAK, Ordering::SeqCst);
     }
 
-    pub(super) fn breaks_now(&self) -> u32 {
-        self.breaks.load(Ordering::SeqCst)
+    /// The number of breaks so far.
+    pub(super) fn breaks_now(&self) -> Breaks {
+        Breaks(self.state.load(Ordering::SeqCst) & !(MESSAGES | SIGNALS))
     }
 
     /// Whether a break came since `breaks` was read.
     #[inline]
-    pub(super) fn broken_since(&self, breaks: u32) -> bool {
-        self.breaks.load(Ordering::Relaxed) != breaks
+    pub(super) fn broken_since(&self, breaks: Breaks) -> bool {
+        (self.state.load(Ordering::Relaxed) ^ breaks.0) >= BREAK
+    }
+
+    /// Whether a message or a signal waits.
+    #[inline]
+    pub(super) fn is_calling(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & (MESSAGES | SIGNALS) != 0
+    }
+
+    /// A signal arrived: async-signal-safe, except that it may change `errno`.
+    pub(super) fn note_signal(&self, bit: u64) {
+        self.signals.fetch_or(bit, Ordering::SeqCst);
+        self.state.fetch_or(SIGNALS, Ordering::SeqCst);
+        self.wakeup();
+    }
+
+    #[inline]
+    pub(super) fn has_signals(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & SIGNALS != 0
+    }
+
+    /// What arrived since the last call.
+    pub(super) fn take_signals(&self) -> u64 {
+        // In this order: a signal that comes between the two is told now and looked for once more.
+        self.state.fetch_and(!SIGNALS, Ordering::SeqCst);
+        self.signals.swap(0, Ordering::SeqCst)
     }
 }
+
+/// A number of breaks, to be compared with a later one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Breaks(u32);

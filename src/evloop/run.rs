@@ -7,25 +7,28 @@
 //! Between two callbacks anything may have happened. A break or `free` is seen by the number of breaks, a nested round by
 //! the number of waits: then the outer round leaves its events, which the kernel gives again, and the shared queues.
 
-use super::backend::Event;
-use super::remote::Message;
+use super::backend::{Backend, Event};
+use super::remote::{Breaks, Message};
 use super::watch::{Target, Trouble};
-use super::{Interest, Loop};
+use super::{Interest, Loop, Todo};
 use crate::clock::{self, Nanos, SECOND};
 use crate::errno::Errno;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 /// How long what the kernel refused is left alone.
 const RETRY: Nanos = SECOND;
+/// No limit to a wait.
+const FOREVER: Nanos = Nanos::MAX;
+/// No wait.
+const AT_ONCE: Nanos = 0;
 /// The cursor between two descriptors' callbacks.
 const NO_FD: i32 = -1;
 
 /// What tells a round that it is over.
 #[derive(Clone, Copy)]
 struct Round {
-    breaks: u32,
+    breaks: Breaks,
     wait: u32,
 }
 
@@ -61,7 +64,7 @@ impl Loop {
         let _running = Running::enter(&lp);
         let breaks = lp.remote.breaks_now();
         while !lp.remote.broken_since(breaks) && lp.is_alive() {
-            if let Err(errno) = lp.round(breaks, -1) {
+            if let Err(errno) = lp.round(breaks, FOREVER) {
                 if !lp.is_freed() && lp.check_process().is_ok() {
                     crate::log!(Error, "the event loop cannot wait: {errno}");
                 }
@@ -85,12 +88,12 @@ impl Loop {
         }
         let lp = self.clone();
         let _running = Running::enter(&lp);
-        let timeout_ms = if timeout_ms < 0 && !lp.is_alive() {
-            0
-        } else {
-            timeout_ms
+        let until = match u64::try_from(timeout_ms) {
+            Err(_) if lp.is_alive() => FOREVER,
+            Err(_) | Ok(0) => AT_ONCE,
+            Ok(millis) => clock::now() + millis * 1_000_000,
         };
-        lp.round(lp.remote.breaks_now(), timeout_ms)
+        lp.round(lp.remote.breaks_now(), until)
     }
 
     /// As [`Loop::run_once`], with the guard of [`Loop::run_guarded`]: a panic counts as one callback.
@@ -133,14 +136,27 @@ impl Loop {
             || self.pending_signals.get() > 0
     }
 
-    /// Whether a round would find something to do without asking the kernel.
+    /// Makes `todo` exact.
+    pub(super) fn settle(&self) {
+        let table = self.table.borrow();
+        let changes = !table.is_clean() || self.rebuild_wanted.get() || self.retry_at.get() != 0;
+        let timers = self.timers.borrow().heap.first().is_some() || self.retry_at.get() != 0;
+        let bits = [
+            (Todo::CHANGES, changes),
+            (Todo::AGAIN, !self.again.borrow().is_empty()),
+            (Todo::DEFERRED, !self.deferred.borrow().is_empty()),
+            (Todo::SIGNALS, self.pending_signals.get() > 0),
+            (Todo::UNPOLLABLE, table.has_unpollable()),
+            (Todo::TIMERS, timers),
+        ];
+        let set = bits.iter().filter(|(_, set)| *set);
+        self.todo.set(set.map(|(bit, _)| bit).sum());
+    }
+
+    /// Whether a round would find something to do without asking the kernel. `todo` is settled.
+    #[inline]
     pub(super) fn has_work(&self) -> bool {
-        !self.again.borrow().is_empty()
-            || !self.deferred.borrow().is_empty()
-            || self.remote.has_messages()
-            || self.pending_signals.get() > 0
-            || self.remote.signals.load(Ordering::Relaxed) != 0
-            || self.table.borrow().has_unpollable()
+        self.todo.get() & Todo::WORK != 0 || self.remote.is_calling()
     }
 
     /// When the next round has to be, as far as time tells.
@@ -156,6 +172,7 @@ impl Loop {
     /// Milliseconds until a round has something to do, rounded up so that nothing is early: 0 when it has now, -1 when
     /// only the kernel can tell.
     pub fn timeout_ms(&self) -> i32 {
+        self.settle();
         if self.has_work() {
             return 0;
         }
@@ -178,12 +195,9 @@ impl Loop {
             return;
         }
         let troubles = {
-            let mut kernel = self.kernel.borrow_mut();
-            match kernel.backend.as_mut() {
-                Some(backend) => self
-                    .table
-                    .borrow_mut()
-                    .flush(&mut **backend, self.waits.get()),
+            let mut table = self.table.borrow_mut();
+            match self.poller.borrow_mut().as_mut() {
+                Some(poller) => table.flush(poller, self.waits.get()),
                 None => return,
             }
         };
@@ -217,12 +231,12 @@ impl Loop {
         if self.check_process().is_err() {
             return;
         }
-        let fresh = self.kind.open().and_then(|mut backend| {
-            backend.add_wake(self.remote.wake.raw_fd())?;
-            Ok(backend)
+        let fresh = self.kind.open().and_then(|mut poller| {
+            poller.add_wake(self.remote.wake.raw_fd())?;
+            Ok(poller)
         });
-        let mut backend = match fresh {
-            Ok(backend) => backend,
+        let mut poller = match fresh {
+            Ok(poller) => poller,
             Err(errno) => {
                 crate::log!(Error, "the poller cannot be rebuilt: {errno}");
                 return;
@@ -232,92 +246,90 @@ impl Loop {
         let troubles = self
             .table
             .borrow_mut()
-            .register_all(&mut *backend, self.waits.get());
+            .register_all(&mut poller, self.waits.get());
         if let Some(embed) = &*self.embed.borrow() {
-            let _ = embed.poller_replaced(&*backend);
+            let _ = embed.poller_replaced(&poller);
         }
-        let old = self.kernel.borrow_mut().backend.replace(backend);
+        let old = self.poller.replace(Some(poller));
         drop(old);
-        crate::log!(Warn, "a descriptor was closed while it was watched and lives on elsewhere: the poller was rebuilt");
+        crate::log!(
+            Warn,
+            "a descriptor was closed while it was watched and lives on elsewhere: the poller was rebuilt"
+        );
         self.report(troubles);
     }
 
-    /// Waits; gives whether timers have to be looked at. Leaves the events in `self.kernel`.
-    fn wait(&self, limit_ms: i32) -> Result<bool, Errno> {
-        let mut timeout = if self.has_work() { 0 } else { limit_ms };
-        let mut due = false;
-        let mut now = 0;
-        // Nobody reads the clock while no timer is armed and nobody asks.
-        let deadline = self.next_deadline();
-        if deadline.is_some() || timeout > 0 {
-            now = clock::now();
-            self.time.set(now);
-        }
-        if let Some(deadline) = deadline {
-            due = deadline <= now;
-            let remaining = until(deadline, now);
-            if timeout < 0 || remaining < timeout {
-                timeout = remaining;
+    /// Waits until `limit`; gives whether timers have to be looked at.
+    #[inline]
+    fn wait(&self, events: &mut Vec<Event>, limit: Nanos) -> Result<bool, Errno> {
+        let armed = self.todo.get() & Todo::TIMERS != 0;
+        loop {
+            let mut due = false;
+            // Nobody reads the clock while no timer is armed and nobody sets a limit.
+            let timeout = if armed || (limit != FOREVER && limit != AT_ONCE) {
+                let now = clock::now();
+                let deadline = self.next_deadline().unwrap_or(FOREVER);
+                due = deadline <= now;
+                until(deadline.min(limit), now)
+            } else if limit == FOREVER {
+                -1
+            } else {
+                0
+            };
+            let timeout = if self.has_work() { 0 } else { timeout };
+            let mut poller = self.poller.borrow_mut();
+            let Some(poller) = poller.as_mut() else {
+                return Err(Errno(libc::EINVAL));
+            };
+            match poller.wait(events, timeout) {
+                Ok(()) => return Ok(due || (armed && events.is_empty())),
+                Err(Errno(libc::EINTR)) => {}
+                Err(errno) => return Err(errno),
             }
         }
-        let length = Nanos::from(timeout.max(0) as u32) * 1_000_000;
-        let mut kernel = self.kernel.borrow_mut();
-        let kernel = &mut *kernel;
-        let Some(backend) = kernel.backend.as_mut() else {
-            return Err(Errno(libc::EINVAL));
-        };
-        while let Err(errno) = backend.wait(&mut kernel.events, timeout) {
-            if errno.0 != libc::EINTR {
-                return Err(errno);
-            }
-            if timeout > 0 {
-                timeout = until(now + length, clock::now());
-            }
-        }
-        self.time_known.set(length == 0 && deadline.is_some());
-        let table = self.table.borrow();
-        if table.has_unpollable() {
-            table.unpollable_events(&mut kernel.events);
-        }
-        Ok(due || (kernel.events.is_empty() && deadline.is_some()))
     }
 
     /// One round; gives how many callbacks ran.
-    fn round(&self, breaks: u32, limit_ms: i32) -> Result<usize, Errno> {
-        self.check_process()?;
-        self.flush();
+    fn round(&self, breaks: Breaks, limit: Nanos) -> Result<usize, Errno> {
+        if self.todo.get() & !Todo::TIMERS != 0 {
+            self.flush();
+            self.settle();
+        }
         let wait = self.waits.get().wrapping_add(1);
         self.waits.set(wait);
-        let look_at_timers = self.wait(limit_ms)?;
         let round = Round { breaks, wait };
+        // A round inside this one finds none and makes its own.
+        let mut events = self.events.take();
+        let result = self.wait(&mut events, limit).map(|look_at_timers| {
+            self.time_known.set(false);
+            if look_at_timers || self.has_work() {
+                self.full_round(round, &mut events, look_at_timers)
+            } else {
+                self.dispatch_ready(round, &events)
+            }
+        });
+        self.events.set(events);
+        result
+    }
 
+    /// A round that has more than ready descriptors.
+    #[cold]
+    fn full_round(&self, round: Round, events: &mut Vec<Event>, look_at_timers: bool) -> usize {
         // What is pushed from here on is for a later round.
         let again = self.again.borrow().mark();
         let deferred = self.deferred.borrow().mark();
-        let posted = if self.remote.has_messages() {
-            self.remote.mark()
-        } else {
-            0
-        };
+        let posted = self.remote.mark();
         let armed = self.timers.borrow().heap.mark();
 
-        let mut ran = self.dispatch_ready(round);
-        if self.goes_on(round) && !self.again.borrow().is_empty() {
-            ran += self.dispatch_again(round, again);
-        }
-        if self.goes_on(round) && !self.deferred.borrow().is_empty() {
-            ran += self.run_deferred(round, deferred);
-        }
-        if self.goes_on(round) && posted != 0 {
-            ran += self.run_posted(round, posted);
-        }
-        if self.goes_on(round) && look_at_timers {
+        self.table.borrow().unpollable_events(events);
+        let mut ran = self.dispatch_ready(round, events);
+        ran += self.dispatch_again(round, again);
+        ran += self.run_deferred(round, deferred);
+        ran += self.run_posted(round, posted);
+        if look_at_timers {
             ran += self.run_timers(round, armed);
         }
-        if self.goes_on(round) {
-            ran += self.tell_signals(round);
-        }
-        Ok(ran)
+        ran + self.tell_signals(round)
     }
 
     #[inline]
@@ -325,53 +337,53 @@ impl Loop {
         self.waits.get() == round.wait && !self.remote.broken_since(round.breaks)
     }
 
-    fn dispatch_ready(&self, round: Round) -> usize {
+    #[inline]
+    fn dispatch_ready(&self, round: Round, events: &[Event]) -> usize {
         let mut ran = 0;
-        let mut index = 0;
-        while self.goes_on(round) {
-            // A nested round replaces the events, and `goes_on` tells.
-            let Some(event) = self.kernel.borrow().events.get(index).copied() else {
+        for event in events {
+            if !self.goes_on(round) {
                 break;
-            };
-            index += 1;
-            ran += self.dispatch(event, round);
+            }
+            let target = self.table.borrow().target(*event, round.wait);
+            if let Target::One(handler, ready) = target {
+                let fd = event.key().fd();
+                self.cursor.set(fd);
+                handler.on_io(fd, ready);
+                ran += 1;
+            } else {
+                ran += self.dispatch_unusual(target, *event, round);
+            }
         }
         self.cursor.set(NO_FD);
         ran
     }
 
-    #[inline]
-    fn dispatch(&self, event: Event, round: Round) -> usize {
-        let fd = event.key.fd();
-        let target = self.table.borrow().target(event, round.wait);
+    #[cold]
+    fn dispatch_unusual(&self, target: Target, event: Event, round: Round) -> usize {
+        let mut ran = 0;
         match target {
-            Target::One(handler, ready) => {
-                self.cursor.set(fd);
-                handler.on_io(fd, ready);
-                1
-            }
             Target::Many(watched) => {
-                let mut ran = 0;
+                let fd = event.key().fd();
                 for (watcher, handler) in watched {
+                    if !self.goes_on(round) {
+                        break;
+                    }
                     // The ones before may have stopped or closed it.
-                    let ready = watcher.take_ready(event.ready);
+                    let ready = watcher.take_ready(event.ready());
                     if ready != Interest::NONE {
                         self.cursor.set(fd);
                         handler.on_io(fd, ready);
                         ran += 1;
-                        if !self.goes_on(round) {
-                            break;
-                        }
                     }
                 }
-                ran
             }
-            Target::Nobody => 0,
             Target::Undead => {
                 self.rebuild_wanted.set(true);
-                0
+                self.raise(Todo::CHANGES);
             }
+            Target::One(..) | Target::Nobody => {}
         }
+        ran
     }
 
     fn dispatch_again(&self, round: Round, mark: u64) -> usize {
@@ -436,7 +448,7 @@ impl Loop {
     }
 
     fn tell_signals(&self, round: Round) -> usize {
-        if self.remote.signals.load(Ordering::Relaxed) != 0 {
+        if self.remote.has_signals() {
             self.collect_signals();
         }
         let mut ran = 0;

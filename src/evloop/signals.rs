@@ -4,7 +4,7 @@
 //! replaced, never changed, sets a bit in each and rings. A replaced table is freed once no handler is inside one.
 
 use super::remote::Remote;
-use super::{registry, Loop};
+use super::{registry, Loop, Todo};
 use crate::errno::Errno;
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -49,8 +49,7 @@ extern "C" fn on_signal(signum: c_int) {
     if let Some(routes) = unsafe { ROUTES.load(Ordering::SeqCst).as_ref() } {
         for (number, remote) in routes {
             if *number == signum {
-                remote.signals.fetch_or(bit(signum), Ordering::SeqCst);
-                remote.wakeup();
+                remote.note_signal(bit(signum));
             }
         }
     }
@@ -213,12 +212,13 @@ impl Loop {
 
     /// Moves what the handler noted to the watchers.
     pub(super) fn collect_signals(&self) {
-        let arrived = self.remote.signals.swap(0, Ordering::SeqCst);
+        let arrived = self.remote.take_signals();
         for (watcher, _) in self.signals.borrow().iter() {
             if watcher.started.get() && arrived & bit(watcher.signum) != 0 && !watcher.pending.get()
             {
                 watcher.pending.set(true);
                 self.pending_signals.set(self.pending_signals.get() + 1);
+                self.raise(Todo::SIGNALS);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Timers of the loop: the heap's slots, and what a holder of a timer can do.
 
 use super::heap::Heap;
-use super::{Loop, TimerHandler};
+use super::{Loop, TimerHandler, Todo};
 use crate::clock::{self, Nanos};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -114,6 +114,7 @@ impl Timer {
         }
         self.lp.timers.borrow_mut().heap.set(self.slot, deadline);
         self.note_armed(true);
+        self.lp.raise(Todo::TIMERS);
         self.lp.timers_changed();
     }
 

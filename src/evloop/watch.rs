@@ -5,7 +5,7 @@
 //! descriptor may be closed next.
 
 use super::backend::{Backend, Event, Key};
-use super::{Interest, IoHandler, Loop};
+use super::{Interest, IoHandler, Loop, Todo};
 use crate::errno::Errno;
 use std::cell::Cell;
 use std::os::fd::RawFd;
@@ -189,7 +189,7 @@ impl Table {
     }
 
     /// Brings the kernel's set up to date.
-    pub(super) fn flush(&mut self, backend: &mut dyn Backend, wait: u32) -> Vec<Trouble> {
+    pub(super) fn flush(&mut self, backend: &mut impl Backend, wait: u32) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         let mut dirty = std::mem::take(&mut self.dirty);
         for fd in dirty.drain(..) {
@@ -202,7 +202,7 @@ impl Table {
         troubles
     }
 
-    fn register(&mut self, fd: RawFd, backend: &mut dyn Backend, wait: u32) -> Option<Trouble> {
+    fn register(&mut self, fd: RawFd, backend: &mut impl Backend, wait: u32) -> Option<Trouble> {
         let descriptor = self.descriptors.get_mut(fd as u32 as usize)?;
         descriptor.dirty = false;
         let verify = std::mem::take(&mut descriptor.verify);
@@ -249,7 +249,7 @@ impl Table {
     }
 
     /// Takes it out of the kernel's set and off the lists.
-    fn unregister(&mut self, fd: RawFd, backend: &mut dyn Backend, wait: u32) {
+    fn unregister(&mut self, fd: RawFd, backend: &mut impl Backend, wait: u32) {
         let Some(descriptor) = self.get_mut(fd) else {
             return;
         };
@@ -265,7 +265,7 @@ impl Table {
     }
 
     /// Every registration anew, in a set that is empty.
-    pub(super) fn register_all(&mut self, backend: &mut dyn Backend, wait: u32) -> Vec<Trouble> {
+    pub(super) fn register_all(&mut self, backend: &mut impl Backend, wait: u32) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         for fd in 0..self.descriptors.len() {
             if self.descriptors[fd].registered.take().is_some() {
@@ -280,27 +280,37 @@ impl Table {
     /// Whom an event is for, asked at the moment of dispatch.
     #[inline]
     pub(super) fn target(&self, event: Event, wait: u32) -> Target {
-        let Some(descriptor) = self.get(event.key.fd()) else {
+        if let Some(descriptor) = self.get(event.key().fd()) {
+            let current = event.key() == Key::new(event.key().fd(), descriptor.generation);
+            if let (Watchers::One((watcher, handler)), true) = (&descriptor.watchers, current) {
+                if descriptor.registered.is_some() {
+                    return match watcher.take_ready(event.ready()) {
+                        Interest::NONE => Target::Nobody,
+                        ready => Target::One(handler.clone(), ready),
+                    };
+                }
+            }
+        }
+        self.unusual_target(event, wait)
+    }
+
+    #[cold]
+    fn unusual_target(&self, event: Event, wait: u32) -> Target {
+        if event.key() == Key::WAKE {
+            return Target::Nobody;
+        }
+        let Some(descriptor) = self.get(event.key().fd()) else {
             return Target::Undead;
         };
-        let alive = event.key == Key::new(event.key.fd(), descriptor.generation)
-            && (descriptor.registered.is_some() || descriptor.unpollable);
-        if !alive {
+        let current = event.key() == Key::new(event.key().fd(), descriptor.generation);
+        if current && (descriptor.registered.is_some() || descriptor.unpollable) {
+            return Target::Many(descriptor.watchers.as_slice().to_vec());
+        }
+        if descriptor.removed_in == wait {
             // Collected before it was removed in this same round: nothing wrong.
-            return if descriptor.removed_in == wait {
-                Target::Nobody
-            } else {
-                Target::Undead
-            };
+            return Target::Nobody;
         }
-        match &descriptor.watchers {
-            Watchers::One((watcher, handler)) => match watcher.take_ready(event.ready) {
-                Interest::NONE => Target::Nobody,
-                ready => Target::One(handler.clone(), ready),
-            },
-            Watchers::Many(all) => Target::Many(all.clone()),
-            Watchers::None => Target::Nobody,
-        }
+        Target::Undead
     }
 
     #[inline]
@@ -312,10 +322,8 @@ impl Table {
     pub(super) fn unpollable_events(&self, events: &mut Vec<Event>) {
         for fd in &self.unpollable {
             if let Some(descriptor) = self.get(*fd) {
-                events.push(Event {
-                    key: Key::new(*fd, descriptor.generation),
-                    ready: Interest::READ.with(Interest::WRITE),
-                });
+                let key = Key::new(*fd, descriptor.generation);
+                events.push(Event::new(key, Event::IN | Event::OUT));
             }
         }
     }
@@ -376,6 +384,7 @@ impl Loop {
         });
         let watched = (watcher.clone(), handler);
         self.table.borrow_mut().add(fd, watched)?;
+        self.raise(Todo::CHANGES);
         self.flush_if_embedded();
         Ok(watcher)
     }
@@ -408,6 +417,7 @@ impl Watcher {
 
     fn changed(&self) {
         self.lp.table.borrow_mut().touch(self.fd);
+        self.lp.raise(Todo::CHANGES);
         self.lp.flush_if_embedded();
     }
 
@@ -444,6 +454,7 @@ impl Watcher {
         let before = self.again.replace(self.again.get().with(ready));
         if before == Interest::NONE {
             self.lp.again.borrow_mut().push(self.clone());
+            self.lp.raise(Todo::AGAIN);
             self.lp.work_added();
         }
     }
@@ -452,15 +463,19 @@ impl Watcher {
     #[inline]
     pub(super) fn take_ready(&self, ready: Interest) -> Interest {
         let wanted = self.interest.get();
-        let all = ready.with(self.again.replace(Interest::NONE));
-        let mut told = Interest(all.0 & wanted.0);
-        if all.any(Interest::HANGUP) && !wanted.any(Interest::HANGUP) {
+        let mut told = Interest(ready.0 & wanted.0);
+        if self.has_again() {
+            let again = self.again.replace(Interest::NONE);
+            told = told.with(Interest(again.0 & wanted.0));
+        }
+        if ready.any(Interest::HANGUP) && !wanted.any(Interest::HANGUP) {
             told = wanted;
         }
         told
     }
 
     /// Whether `again` asked for something that was not told yet.
+    #[inline]
     pub(super) fn has_again(&self) -> bool {
         self.again.get() != Interest::NONE
     }
@@ -507,13 +522,14 @@ impl Loop {
             descriptor.failed = false;
             table.failed.retain(|fd| *fd != watcher.fd);
             if self.check_process().is_ok() {
-                if let Some(backend) = self.kernel.borrow_mut().backend.as_mut() {
-                    table.unregister(watcher.fd, &mut **backend, self.waits.get());
+                if let Some(poller) = self.poller.borrow_mut().as_mut() {
+                    table.unregister(watcher.fd, poller, self.waits.get());
                 }
             }
         } else {
             table.touch(watcher.fd);
         }
+        self.raise(Todo::CHANGES);
         Some(ended)
     }
 }

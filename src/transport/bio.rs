@@ -44,6 +44,8 @@ pub(super) struct Wire {
     fed: Cell<bool>,
     /// The kernel has no more bytes at this moment.
     drained: Cell<bool>,
+    /// OpenSSL asked for more than the last `recv` gave, and the kernel was not asked again.
+    guessed: Cell<bool>,
     /// OpenSSL asked for bytes and got none because too many wait to be sent.
     throttled: Cell<bool>,
     /// Collect records, to send them together.
@@ -65,6 +67,7 @@ impl Wire {
             inbound: Cell::new(Inbound::Open),
             fed: Cell::new(false),
             drained: Cell::new(false),
+            guessed: Cell::new(false),
             throttled: Cell::new(false),
             corked: Cell::new(false),
             mute: Cell::new(false),
@@ -79,6 +82,7 @@ impl Wire {
     #[inline]
     pub(super) fn refresh(&self) {
         self.drained.set(false);
+        self.guessed.set(false);
         self.throttled.set(false);
     }
     pub(super) fn inbound(&self) -> Inbound {
@@ -90,6 +94,11 @@ impl Wire {
     }
     pub(super) fn set_fed(&self, fed: bool) {
         self.fed.set(fed);
+    }
+    /// Whether "no more" was concluded from a short `recv` alone.
+    #[inline]
+    pub(super) fn guessed(&self) -> bool {
+        self.guessed.get()
     }
     pub(super) fn throttled(&self) -> bool {
         self.throttled.get()
@@ -111,6 +120,11 @@ impl Wire {
         self.corked.set(false);
         self.flush();
     }
+    /// Drops what was not sent and what OpenSSL writes from now on.
+    pub(super) fn silence(&self) {
+        self.mute();
+        self.drop_queue();
+    }
     /// What OpenSSL writes from now on is dropped.
     pub(super) fn mute(&self) {
         self.mute.set(true);
@@ -123,6 +137,7 @@ impl Wire {
     #[inline]
     unsafe fn receive(&self, buf: *mut u8, len: usize) -> Option<usize> {
         if self.drained.get() || self.inbound.get() != Inbound::Open {
+            self.guessed.set(self.drained.get());
             self.fed.set(false);
             return None;
         }

@@ -268,6 +268,14 @@ impl Transport {
         None
     }
 
+    /// The last owner is about to go without ceremony. While OpenSSL runs, makes that call fail, and nothing more is
+    /// sent.
+    pub fn cancel(&self) {
+        if let Some(secure) = &self.secure {
+            secure.cancel_if_busy();
+        }
+    }
+
     /// Ends it with RST; nothing lingers. While OpenSSL runs: as [`Transport::close`].
     pub fn abort(&self) {
         if self

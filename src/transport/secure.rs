@@ -186,6 +186,11 @@ impl Secure {
         Failure::io(errno)
     }
 
+    fn has_part_of_a_record(&self) -> bool {
+        // SAFETY: the SSL is alive; the call looks at it and runs nothing.
+        unsafe { sys::SSL_has_pending(self.session.ssl()) == 1 }
+    }
+
     /// The receiving side is over without close_notify: the failure, or none where that counts as an end.
     fn inbound_failure(&self, stream: &Stream) -> Option<Failure> {
         if let Some(failure) = self.wire_failure(stream) {
@@ -196,7 +201,8 @@ impl Secure {
             _ if !self.ready.get() => {
                 Failure::tls_cut("the peer closed the connection during the handshake")
             }
-            _ if self.allow_truncation => return None,
+            // An end in the middle of a record is an attack or an accident, never a way to end.
+            _ if self.allow_truncation && !self.has_part_of_a_record() => return None,
             _ => Failure::tls_cut("truncated: the peer closed the connection without close_notify"),
         };
         Some(stream.fail(failure).clone())
@@ -283,11 +289,18 @@ impl Secure {
             return Err(self.unusable(stream, Operation::Read));
         }
         let busy = self.enter()?;
-        self.bio.refresh();
         let (start, len) = socket::raw(buf);
         let mut count = 0;
-        // SAFETY: the SSL is alive, `start` is writable for `len` bytes, and `count` is a place for a size.
-        let said = self.call(|ssl| unsafe { ffi::SSL_read_ex(ssl, start.cast(), len, &mut count) });
+        let mut read = || {
+            self.bio.refresh();
+            // SAFETY: the SSL is alive, `start` is writable for `len` bytes, and `count` is a place for a size.
+            self.call(|ssl| unsafe { ffi::SSL_read_ex(ssl, start.cast(), len, &mut count) })
+        };
+        let mut said = read();
+        if matches!(said, Said::WantRead) && self.bio.guessed() && !self.has_part_of_a_record() {
+            // The kernel gave whole records without data (tickets): what came behind them, or the end, is not known.
+            said = read();
+        }
         drop(busy);
         if let Said::Done = said {
             return Ok(count);
@@ -520,6 +533,8 @@ impl Secure {
         let busy = self.busy.get();
         if busy {
             self.cancelled.set(true);
+            // The peer must not come to believe in a handshake that we broke off.
+            self.bio.silence();
         }
         busy
     }

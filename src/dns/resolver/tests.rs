@@ -455,3 +455,37 @@ fn many_threads_ask_and_cancel_at_once() {
     let state = resolver.lock();
     assert!(state.lookups.is_empty() && state.queue.is_empty() && state.threads.is_empty());
 }
+
+#[test]
+fn every_question_is_answered_while_the_resolver_ends_again_and_again() {
+    let resolver = Resolver::new(Setup {
+        lookup: Box::new(|_| found(1)),
+        max_threads: 2,
+        idle: LONG,
+        ttl: 0,
+        stack: 1 << 20,
+    });
+    let askers: Vec<_> = (0..3)
+        .map(|asker| {
+            let resolver = Arc::clone(&resolver);
+            std::thread::spawn(move || {
+                for round in 0..500 {
+                    let (answer, answered) = channel();
+                    let host = format!("{asker}.{round}");
+                    resolver.ask(question(&host), Box::new(move |a| answer.send(a).unwrap()));
+                    match answered.recv_timeout(PATIENCE).expect("an answer") {
+                        Ok(list) => assert_eq!(list.len(), 1),
+                        Err(error) => assert_eq!(error, ResolveError::ENDED),
+                    }
+                }
+            })
+        })
+        .collect();
+    while askers.iter().any(|asker| !asker.is_finished()) {
+        resolver.end();
+        std::thread::yield_now();
+    }
+    for asker in askers {
+        asker.join().unwrap();
+    }
+}

@@ -1,0 +1,43 @@
+/*
+ * Asks a server for its front page and prints the answer.
+ *
+ *     cc get.c -o get $(pkg-config --cflags --libs netconn)
+ *     ./get example.org 443 tls
+ */
+#include <net_conn.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Called in each round of the loop while there is something to read. -1 means "nothing yet", or on_error follows. */
+static void on_readable(struct net_conn *c, void *status) {
+    char buf[4096];
+    ssize_t n = conn_try_read(c, buf, sizeof buf);
+    if (n > 0) fwrite(buf, 1, (size_t)n, stdout);
+    if (n == 0) { /* the end */
+        *(int *)status = 0;
+        conn_close(c);
+    }
+}
+
+static void on_ready(struct net_conn *c, void *status) {
+    static const char request[] = "GET / HTTP/1.0\r\n\r\n";
+    conn_try_write(c, request, strlen(request)); /* a new connection takes so few bytes at once */
+    conn_set_readable_callback(c, on_readable, status);
+}
+
+static void on_error(struct net_conn *c, void *status) {
+    (void)status;
+    fprintf(stderr, "%s\n", conn_get_error_msg(c));
+    conn_close(c);
+}
+
+int main(int argc, char **argv) {
+    int status = 1;
+    bool use_tls = argc > 3 && strcmp(argv[3], "tls") == 0;
+    if (argc < 3 || !conn_new(NULL, argv[1], argv[2], use_tls, on_ready, on_error, &status)) {
+        fprintf(stderr, "usage: %s HOST PORT [tls]\n", argv[0]);
+        return 2;
+    }
+    evloop_run(evloop_get_default()); /* until nothing is open any more */
+    return status;
+}
