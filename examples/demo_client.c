@@ -9,6 +9,7 @@
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 
 #include <net_conn.h>
+#include <netconn.h>
 #include <netconn_tls.h>
 
 #include <stdio.h>
@@ -81,7 +82,9 @@ static void on_error(struct net_conn *c, void *arg) {
 
 static void visit(struct visitor *v) {
     v->answered = false;
-    printf("%s:%s\n", v->host, v->port);
+    printf("%s:%s", v->host, v->port);
+    if (v->options.server_name) printf(", which has to be %s", v->options.server_name);
+    printf("\n");
     if (!conn_new_with(NULL, v->host, v->port, &v->options, on_ready, on_error, v)) perror("conn_new_with");
 }
 
@@ -108,5 +111,6 @@ int main(int argc, char **argv) {
     visit(&v);
     evloop_run(evloop_get_default()); /* until nothing is open any more */
     netconn_tls_free(&tls);
+    netconn_cleanup(); /* the loop and the resolver: for leak checkers; an exit releases them too */
     return v.status;
 }

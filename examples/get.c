@@ -1,7 +1,7 @@
 /*
  * Asks a server for its front page and prints the answer.
  *
- *     cc get.c -o get $(pkg-config --cflags --libs netconn)
+ *     cc get.c -o get -I/usr/local/include/netconn -L/usr/local/lib -lnetconn
  *     ./get example.org 443 tls
  */
 #include <net_conn.h>

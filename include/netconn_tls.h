@@ -34,9 +34,9 @@ enum netconn_tls_verify {
  * The program's word on a certificate of the peer's chain: 1 accepts, 0 refuses it.
  *
  * Called for each certificate from the root to the leaf (depth 0) after OpenSSL's own check, and for each fault that it
- * found: `preverified` is then 0 and `x509_error` OpenSSL's code (X509_V_ERR_...). Returning `preverified` changes
- * nothing. `subject` is valid during the call. What is accepted against OpenSSL's judgement is not remembered: later
- * connections ask again.
+ * found: `preverified` is then 0 and `x509_error` OpenSSL's code (X509_V_ERR_..., else 0). Returning `preverified`
+ * changes nothing. `subject` is valid during the call. What is accepted against OpenSSL's judgement is not remembered:
+ * later connections ask again.
  *
  * Runs inside the handshake, on the thread of the connection, without a lock; must not throw or longjmp.
  */

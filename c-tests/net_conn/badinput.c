@@ -223,8 +223,9 @@ static void listen_to_log(int level, const char *message, void *arg) {
 }
 
 static void *call_from_elsewhere(void *c) {
-    conn_get_state(c);
-    conn_set_data(c, NULL);
+    char byte;
+    conn_try_read(c, &byte, 1);
+    conn_set_readable_callback(c, NULL, NULL);
     return NULL;
 }
 

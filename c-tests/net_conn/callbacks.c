@@ -384,7 +384,8 @@ BOTH_VERSIONS(alpn_closes_its_connection) {
     closing.client = client_adopt(loop, fds[0], &server);
     o.server_name = "localhost";
     struct client *client = client_adopt(loop, fds[1], &o);
-    client_wait_error(client);
+    /* What OpenSSL had answered by then may be on its way: for a client of TLS 1.3 that is enough to be ready. */
+    RUN_UNTIL(loop, client->errors || client->ready);
     CHECK_INT(closing.calls, 1);
     CHECK_INT(closing.client->ready + closing.client->errors, 0);
     netconn_tls_free(&ctx);

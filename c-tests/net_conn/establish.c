@@ -244,6 +244,7 @@ BOTH_VERSIONS(each_state_in_its_order) {
         seen = client->c->state;
         if (seen == CONN_CONNECTING) CHECK(client->c->connect_timer != NULL);
         if (seen == CONN_TLS_HANDSHAKE) {
+            CHECK(client->c->ssl != NULL);
             CHECK(client->c->connect_timer != NULL);
             CHECK(client->c->io_watcher != NULL);
             CHECK_PTR_NULL(conn_get_cipher(client->c));
@@ -289,6 +290,22 @@ TEST(no_timer_where_no_limit_was_asked_for) {
     run_rounds(loop);
     CHECK_INT(client->c->state, CONN_CONNECTING);
     CHECK(client->c->connect_timer == NULL);
+}
+
+static void set(void *flag) { *(bool *)flag = true; }
+
+BOTH_VERSIONS(waiting_for_a_handshake_does_not_spin) {
+    struct peer *peer = TLS_PEER(version, .serve = serve_stall, .no_handshake = true);
+    struct ev_loop *loop = test_loop();
+    struct conn_options o = tls_options();
+    struct client *client = client_open(loop, "127.0.0.1", peer_port(peer), &o);
+    RUN_UNTIL(loop, client->c->state == CONN_TLS_HANDSHAKE);
+    bool over = false;
+    int rounds = 0;
+    struct evloop_timer *timer = evloop_timer_start(loop, 0.1, 0, set, &over);
+    for (; !over; rounds++) CHECK(evloop_run_once(loop, -1) >= 0);
+    evloop_timer_free(timer);
+    CHECK_CMP(rounds, <, 20);
 }
 
 /* ---- Callbacks may be missing, the loop may be the default one ------------------------------------------------------- */

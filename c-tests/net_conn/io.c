@@ -427,6 +427,63 @@ ALL_TRANSPORTS(no_callback_without_its_cause) {
     CHECK_CMP(fired, <=, 1); /* at most one spurious, never a busy loop */
 }
 
+/* ---- A loop with nothing to do waits ------------------------------------------------------------------------------------ */
+
+static void set(void *flag) { *(bool *)flag = true; }
+
+/* The rounds of the loop in a tenth of a second: a handful, or a processor at full load. */
+static void stands_still(struct ev_loop *loop) {
+    bool over = false;
+    int rounds = 0;
+    struct evloop_timer *timer = evloop_timer_start(loop, 0.1, 0, set, &over);
+    for (; !over; rounds++) CHECK(evloop_run_once(loop, -1) >= 0);
+    evloop_timer_free(timer);
+    CHECK_CMP(rounds, <, 20);
+}
+
+ALL_TRANSPORTS(what_nobody_reads_does_not_spin) {
+    uint64_t size = 100000;
+    struct client *client = client_of(version, send_pattern, &size);
+    stands_still(client->loop);
+    char byte;
+    CHECK_INT(client_read_some(client, &byte, 1), 1); /* the rest lies in all the buffers there are */
+    stands_still(client->loop);
+}
+
+ALL_TRANSPORTS(an_end_that_nobody_reads_does_not_spin) {
+    struct client *client = client_of(version, serve_close, NULL);
+    stands_still(client->loop);
+    CHECK_INT(conn_shutdown(client->c), 0); /* and now both ends are gone: the kernel says hang-up for ever */
+    stands_still(client->loop);
+    char byte;
+    CHECK_INT(client_read_some(client, &byte, 1), 0);
+    CHECK_INT(conn_get_state(client->c), CONN_CLOSED);
+    stands_still(client->loop);
+}
+
+ALL_TRANSPORTS(a_failure_does_not_spin) {
+    struct client *client = client_of(version, serve_reset, NULL);
+    client_write(client, "x", 1);
+    RUN_UNTIL(client->loop, client->errors);
+    stands_still(client->loop);
+}
+
+static void drop_what_comes(struct net_conn *c, void *arg) {
+    (void)arg;
+    char buf[100];
+    while (conn_try_read(c, buf, sizeof buf) > 0) {}
+    CHECK_INT(errno, EAGAIN);
+}
+
+ALL_TRANSPORTS(an_idle_connection_does_not_spin) {
+    struct client *client = client_of(version, NULL, NULL);
+    conn_set_readable_callback(client->c, drop_what_comes, NULL);
+    stands_still(client->loop); /* TLS 1.3 tickets are read and forgotten */
+    client_echo(client, "x");
+    conn_set_readable_callback(client->c, drop_what_comes, NULL);
+    stands_still(client->loop);
+}
+
 /* ---- Half-close ------------------------------------------------------------------------------------------------------ */
 
 static void answer_after_the_end(struct peer_conn *pc) {
@@ -501,6 +558,18 @@ ALL_TRANSPORTS(a_reset_that_a_read_meets) {
     CHECK_FAILED_WITH(client, CONN_ERR_IO, ECONNRESET);
 }
 
+ALL_TRANSPORTS(on_error_comes_even_when_nothing_else_runs) {
+    struct peer *peer = peer_of(version, serve_reset, NULL);
+    struct client *client = ready_client(test_loop(), version, peer);
+    client_write(client, "x", 1);
+    peer_join(peer);
+    char byte;
+    while (conn_try_read(client->c, &byte, 1) < 0 && errno == EAGAIN) {}
+    CHECK_INT(conn_get_state(client->c), CONN_ERROR);
+    evloop_run(client->loop); /* the state keeps nothing running, and still on_error is owed */
+    CHECK_INT(client->errors, 1);
+}
+
 static void send_then_reset(struct peer_conn *pc) {
     CHECK(peer_write_pattern(pc, 3000));
     gate_wait(pc->arg);
@@ -525,6 +594,29 @@ ALL_TRANSPORTS(what_had_arrived_before_a_failure_is_read_first) {
     CHECK_INT(find_pattern_error(buf, got, 0), -1);
     CHECK_INT(got, 3000);
     CHECK_FAILED_WITH(client, CONN_ERR_IO, ECONNRESET);
+}
+
+ALL_TRANSPORTS(a_failure_is_readable_until_it_was_read) {
+    struct gate gate = GATE;
+    struct peer *peer = peer_of(version, send_then_reset, &gate);
+    struct client *client = ready_client(test_loop(), version, peer);
+    unsigned char buf[3000];
+    CHECK_INT(client_read_some(client, buf, 1000), 1000);
+    gate_open(&gate);
+    peer_join(peer);
+    int fired = 0;
+    conn_set_readable_callback(client->c, count, &fired);
+    RUN_UNTIL(client->loop, fired >= 3);
+    client_read(client, buf + 1000, 2000); /* all that had come before it */
+    CHECK_INT(find_pattern_error(buf, 3000, 0), -1);
+    fired = 0;
+    conn_set_readable_callback(client->c, count, &fired);
+    RUN_UNTIL(client->loop, fired >= 3); /* now for the failure */
+    CHECK_ERRNO(conn_try_read(client->c, buf, 1), ECONNRESET);
+    RUN_UNTIL(client->loop, client->errors);
+    fired = 0;
+    run_rounds(client->loop);
+    CHECK_INT(fired, 0);
 }
 
 ALL_TRANSPORTS(writing_to_a_dead_peer_raises_no_signal) {

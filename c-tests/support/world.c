@@ -36,7 +36,7 @@ static void enter(void) {
         write_file("/proc/self/gid_map", map);
     }
     /* Our mounts must not be seen outside. */
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) SKIP("needs mounts of its own: %s", strerror(errno));
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0) SKIP("needs mounts of its own: %s", strerror(errno));
 }
 
 void enter_world_without_routes(void) { enter(); }
@@ -56,7 +56,7 @@ static void put_over(const char *path, const char *name, const char *text) {
     char ours[300];
     snprintf(ours, sizeof ours, "%s/%s", temp_dir(), name);
     write_file(ours, text);
-    if (mount(ours, path, NULL, MS_BIND, NULL) != 0) SKIP("needs a mount over %s: %s", path, strerror(errno));
+    if (mount(ours, path, "none", MS_BIND, NULL) != 0) SKIP("needs a mount over %s: %s", path, strerror(errno));
 }
 
 void set_hosts(const char *text) {

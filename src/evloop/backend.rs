@@ -13,17 +13,21 @@ pub(super) struct Key(pub(super) u64);
 impl Key {
     /// The loop's own wake-up descriptor. No descriptor has this number.
     pub(super) const WAKE: Key = Key(u64::MAX);
+    /// The keys of `polling` are as wide as a pointer: elsewhere there is no room for a generation.
+    const WIDE: bool = cfg!(target_pointer_width = "64");
 
     #[inline]
     pub(super) fn new(fd: RawFd, generation: u32) -> Key {
-        // The keys of `polling` are as wide as a pointer.
-        let wide = cfg!(target_pointer_width = "64");
-        let generation = if wide { generation } else { 0 };
+        let generation = if Key::WIDE { generation } else { 0 };
         Key(u64::from(generation) << 32 | u64::from(fd as u32))
     }
     #[inline]
     pub(super) fn fd(self) -> RawFd {
         self.0 as u32 as RawFd
+    }
+    #[inline]
+    pub(super) fn is_of(self, generation: u32) -> bool {
+        !Key::WIDE || (self.0 >> 32) as u32 == generation
     }
 }
 

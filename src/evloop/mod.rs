@@ -7,7 +7,7 @@
 //! watcher, close others, run the loop again, free the loop.
 //!
 //! - `run`: rounds, their order, when a run ends
-//! - `watch`: descriptors; `timers` over `heap`; `signals`; `completion`
+//! - `watch` over `table`: descriptors; `timers` over `heap`; `signals`; `completion`
 //! - `remote`: the half that any thread may touch; `wake`: its descriptor; `queue`: what is put off
 //! - `backend`: what a poller is; `epoll` and `polling`: the two there are
 //! - `embed`: a loop inside another one
@@ -26,6 +26,7 @@ mod registry;
 mod remote;
 mod run;
 mod signals;
+mod table;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -132,10 +133,12 @@ pub struct Loop {
     /// `None` once the loop is freed.
     poller: RefCell<Option<Poller>>,
     /// What the last wait gave; taken out while it is dispatched.
-    events: Cell<Vec<Event>>,
+    #[allow(clippy::box_collection)]
+    // One word to take out and put back in each round, not three.
+    events: Cell<Option<Box<Vec<Event>>>>,
     /// Bits of [`Todo`].
     todo: Cell<u32>,
-    table: RefCell<watch::Table>,
+    table: RefCell<table::Table>,
     timers: RefCell<timers::Timers>,
     again: RefCell<queue::Queue<Rc<Watcher>>>,
     deferred: RefCell<queue::Queue<Rc<dyn Task>>>,

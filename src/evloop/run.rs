@@ -9,7 +9,7 @@
 
 use super::backend::{Backend, Event};
 use super::remote::{Breaks, Message};
-use super::watch::{Target, Trouble};
+use super::table::{Trouble, Unusual};
 use super::{Interest, Loop, Todo};
 use crate::clock::{self, Nanos, SECOND};
 use crate::errno::Errno;
@@ -260,7 +260,7 @@ impl Loop {
     }
 
     /// Waits until `limit`; gives whether timers have to be looked at.
-    #[inline]
+    #[inline(always)]
     fn wait(&self, events: &mut Vec<Event>, limit: Nanos) -> Result<bool, Errno> {
         let armed = self.todo.get() & Todo::TIMERS != 0;
         loop {
@@ -290,26 +290,35 @@ impl Loop {
     }
 
     /// One round; gives how many callbacks ran.
+    #[inline(always)]
     fn round(&self, breaks: Breaks, limit: Nanos) -> Result<usize, Errno> {
         if self.todo.get() & !Todo::TIMERS != 0 {
-            self.flush();
-            self.settle();
+            self.prepare();
         }
         let wait = self.waits.get().wrapping_add(1);
         self.waits.set(wait);
         let round = Round { breaks, wait };
         // A round inside this one finds none and makes its own.
-        let mut events = self.events.take();
-        let result = self.wait(&mut events, limit).map(|look_at_timers| {
-            self.time_known.set(false);
-            if look_at_timers || self.has_work() {
-                self.full_round(round, &mut events, look_at_timers)
-            } else {
-                self.dispatch_ready(round, &events)
+        let mut events = self.events.take().unwrap_or_default();
+        let result = match self.wait(&mut events, limit) {
+            Ok(look_at_timers) => {
+                self.time_known.set(false);
+                Ok(if look_at_timers || self.has_work() {
+                    self.full_round(round, &mut events, look_at_timers)
+                } else {
+                    self.dispatch_ready(round, &events)
+                })
             }
-        });
-        self.events.set(events);
+            Err(errno) => Err(errno),
+        };
+        self.events.set(Some(events));
         result
+    }
+
+    #[cold]
+    fn prepare(&self) {
+        self.flush();
+        self.settle();
     }
 
     /// A round that has more than ready descriptors.
@@ -337,32 +346,33 @@ impl Loop {
         self.waits.get() == round.wait && !self.remote.broken_since(round.breaks)
     }
 
-    #[inline]
+    #[inline(always)]
     fn dispatch_ready(&self, round: Round, events: &[Event]) -> usize {
         let mut ran = 0;
         for event in events {
             if !self.goes_on(round) {
                 break;
             }
-            let target = self.table.borrow().target(*event, round.wait);
-            if let Target::One(handler, ready) = target {
-                let fd = event.key().fd();
-                self.cursor.set(fd);
-                handler.on_io(fd, ready);
-                ran += 1;
-            } else {
-                ran += self.dispatch_unusual(target, *event, round);
-            }
+            let target = self.table.borrow().target(*event);
+            let Some((handler, ready)) = target else {
+                ran += self.dispatch_unusual(*event, round);
+                continue;
+            };
+            let fd = event.key().fd();
+            self.cursor.set(fd);
+            handler.on_io(fd, ready);
+            ran += 1;
         }
         self.cursor.set(NO_FD);
         ran
     }
 
     #[cold]
-    fn dispatch_unusual(&self, target: Target, event: Event, round: Round) -> usize {
+    fn dispatch_unusual(&self, event: Event, round: Round) -> usize {
+        let unusual = self.table.borrow().unusual(event, round.wait);
         let mut ran = 0;
-        match target {
-            Target::Many(watched) => {
+        match unusual {
+            Unusual::Many(watched) => {
                 let fd = event.key().fd();
                 for (watcher, handler) in watched {
                     if !self.goes_on(round) {
@@ -377,11 +387,11 @@ impl Loop {
                     }
                 }
             }
-            Target::Undead => {
+            Unusual::Undead => {
                 self.rebuild_wanted.set(true);
                 self.raise(Todo::CHANGES);
             }
-            Target::One(..) | Target::Nobody => {}
+            Unusual::Nobody => {}
         }
         ran
     }

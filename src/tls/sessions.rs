@@ -187,3 +187,129 @@ fn usable(session: &SslSession, now: i64) -> bool {
     };
     resumable == 1 && now < made.saturating_add(lifetime)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::{c_int, c_long};
+
+    extern "C" {
+        fn SSL_SESSION_new() -> *mut ffi::SSL_SESSION;
+        fn SSL_SESSION_set1_id(session: *mut ffi::SSL_SESSION, id: *const u8, len: u32) -> c_int;
+        fn SSL_SESSION_set_protocol_version(
+            session: *mut ffi::SSL_SESSION,
+            version: c_int,
+        ) -> c_int;
+        fn SSL_SESSION_set_time(session: *mut ffi::SSL_SESSION, time: c_long) -> c_long;
+    }
+
+    /// A session that can be resumed.
+    fn session(version: c_int) -> SslSession {
+        // SAFETY: a new session of ours.
+        unsafe {
+            let session = Owned::new(SSL_SESSION_new()).unwrap();
+            SSL_SESSION_set1_id(session.as_ptr(), [7].as_ptr(), 1);
+            SSL_SESSION_set_protocol_version(session.as_ptr(), version);
+            session
+        }
+    }
+
+    fn ticket() -> SslSession {
+        session(ffi::TLS1_3_VERSION)
+    }
+
+    fn put(sessions: &Sessions, key: &str, session: SslSession) {
+        drop(sessions.put(sessions.generation(), &key.into(), session));
+    }
+
+    fn take(sessions: &Sessions, key: &str) -> Option<*mut ffi::SSL_SESSION> {
+        let (found, _) = sessions.take(sessions.generation(), key);
+        found.map(|session| session.as_ptr())
+    }
+
+    #[test]
+    fn a_ticket_is_taken_once_the_newest_first() {
+        let sessions = Sessions::default();
+        let (one, two) = (ticket(), ticket());
+        let (first, second) = (one.as_ptr(), two.as_ptr());
+        put(&sessions, "a", one);
+        put(&sessions, "a", two);
+        assert_eq!(take(&sessions, "b"), None);
+        assert_eq!(take(&sessions, "a"), Some(second));
+        assert_eq!(take(&sessions, "a"), Some(first));
+        assert_eq!(take(&sessions, "a"), None);
+        assert_eq!(sessions.len(), 0);
+    }
+
+    #[test]
+    fn a_session_of_tls_1_2_stays_and_replaces_the_earlier_ones() {
+        let sessions = Sessions::default();
+        put(&sessions, "a", ticket());
+        put(&sessions, "a", session(ffi::TLS1_2_VERSION));
+        let newest = session(ffi::TLS1_2_VERSION);
+        let address = newest.as_ptr();
+        put(&sessions, "a", newest);
+        assert_eq!(sessions.len(), 1);
+        assert_eq!(take(&sessions, "a"), Some(address));
+        assert_eq!(take(&sessions, "a"), Some(address));
+        assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let sessions = Sessions::default();
+        for i in 0..MAX_SESSIONS + 10 {
+            put(&sessions, &i.to_string(), ticket());
+        }
+        assert_eq!(sessions.len(), MAX_SESSIONS);
+        assert_eq!(take(&sessions, "9"), None);
+        assert!(take(&sessions, "10").is_some());
+        for _ in 0..MAX_PER_KEY + 10 {
+            put(&sessions, "one", ticket());
+        }
+        assert_eq!(sessions.len(), MAX_SESSIONS - 1 + 1);
+        let taken = std::iter::from_fn(|| take(&sessions, "one")).count();
+        assert_eq!(taken, MAX_PER_KEY);
+        sessions.with(|inner| {
+            let listed: usize = inner.by_key.values().map(VecDeque::len).sum();
+            assert_eq!(listed, inner.by_age.len());
+            assert!(inner.by_key.values().all(|queue| !queue.is_empty()));
+        });
+    }
+
+    #[test]
+    fn what_is_too_old_is_dropped() {
+        let sessions = Sessions::default();
+        let old = ticket();
+        // SAFETY: a session of ours.
+        unsafe { SSL_SESSION_set_time(old.as_ptr(), 1000) };
+        put(&sessions, "a", old);
+        assert_eq!(take(&sessions, "a"), None);
+        assert_eq!(sessions.len(), 0);
+    }
+
+    #[test]
+    fn nothing_of_before_survives_a_change() {
+        let sessions = Sessions::default();
+        let before = sessions.generation();
+        put(&sessions, "a", ticket());
+        drop(sessions.discard());
+        assert_eq!(sessions.len(), 0);
+        drop(sessions.put(before, &"a".into(), ticket()));
+        assert_eq!(sessions.len(), 0);
+        put(&sessions, "a", ticket());
+        assert!(sessions.take(before, "a").0.is_none());
+        assert!(take(&sessions, "a").is_some());
+    }
+
+    #[test]
+    fn a_key_can_be_forgotten() {
+        let sessions = Sessions::default();
+        put(&sessions, "a", ticket());
+        put(&sessions, "a", ticket());
+        put(&sessions, "b", ticket());
+        drop(sessions.forget("a"));
+        assert_eq!(take(&sessions, "a"), None);
+        assert_eq!(sessions.len(), 1);
+    }
+}

@@ -66,7 +66,7 @@ pub struct Checked<'a> {
     pub depth: c_int,
     /// One line.
     pub subject: &'a str,
-    /// OpenSSL's X509 verify code.
+    /// OpenSSL's X509 verify code; X509_V_OK where its check passed.
     pub error: c_int,
 }
 

@@ -350,7 +350,12 @@ fn the_callback_may_accept_what_openssl_refuses() {
             let ends = connect(&client, SHOP, &self_signed);
             assert!(!ends.client.reused());
             assert_ne!(ends.client.verify_result(), 0);
-            let errors: Vec<i64> = calls.lock().unwrap().iter().map(|call| call.3).collect();
+            let calls = calls.lock().unwrap();
+            assert!(
+                calls.iter().all(|call| call.0 == (call.3 == 0)),
+                "{calls:?}"
+            );
+            let errors: Vec<i64> = calls.iter().map(|call| call.3).collect();
             assert!(errors.contains(&18) && errors.contains(&62), "{errors:?}");
             ends.close();
         }

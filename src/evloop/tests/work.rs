@@ -1,0 +1,114 @@
+//! Deferred tasks, posts, completions.
+
+use super::*;
+
+#[test]
+fn deferred_work_keeps_the_loop_running_and_runs_a_round_later() {
+    on_each(|lp| {
+        let seen = Record::default();
+        let (record, weak) = (seen.clone(), Rc::downgrade(lp));
+        lp.defer(task(move || {
+            record.add("first");
+            let record = record.clone();
+            weak.upgrade()
+                .unwrap()
+                .defer(task(move || record.add("second")));
+        }));
+        assert_eq!(lp.run_once(-1), Ok(1));
+        assert_eq!(seen.take(), ["first"]);
+        lp.run();
+        assert_eq!(seen.take(), ["second"]);
+    });
+}
+
+#[test]
+fn posts_of_each_thread_run_in_order_and_each_once() {
+    const EACH: usize = 500;
+    for kind in POLLERS {
+        let lp = Loop::with_poller(kind).unwrap();
+        lp.hold();
+        let (report, reports) = mpsc::channel();
+        let threads: Vec<_> = (0..4)
+            .map(|thread| {
+                let (remote, report) = (lp.remote(), report.clone());
+                std::thread::spawn(move || {
+                    for number in 0..EACH {
+                        let report = report.clone();
+                        let post = move || report.send((thread, number)).unwrap();
+                        remote.post(post).unwrap();
+                    }
+                })
+            })
+            .collect();
+        drop(report);
+        let mut next = [0; 4];
+        while next != [EACH; 4] {
+            lp.run_once(-1).unwrap();
+            for (thread, number) in reports.try_iter() {
+                assert_eq!(number, next[thread]);
+                next[thread] += 1;
+            }
+        }
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        lp.release();
+        lp.run();
+        lp.free();
+        assert_eq!(lp.remote().post(|| {}), Err(Errno(libc::ECANCELED)));
+    }
+}
+
+#[test]
+fn a_post_made_in_a_round_runs_in_a_later_one_without_a_wait() {
+    on_each(|lp| {
+        let remote = lp.remote();
+        let inner = remote.clone();
+        remote.post(move || inner.post(|| {}).unwrap()).unwrap();
+        assert_eq!(lp.run_once(-1), Ok(1));
+        assert_eq!(lp.timeout_ms(), 0);
+        assert_eq!(lp.run_once(-1), Ok(1));
+        lp.run();
+    });
+}
+
+#[test]
+fn a_completion_carries_a_value_from_another_thread() {
+    on_each(|lp| {
+        let got = Rc::new(Cell::new(0));
+        let slot = got.clone();
+        let (completer, _completion) = lp.completion(move |value: i32| slot.set(value));
+        lp.run();
+        assert_eq!(got.get(), 0, "pending, it keeps nothing running");
+        std::thread::spawn(move || completer.complete(42))
+            .join()
+            .unwrap();
+        lp.run();
+        assert_eq!(got.get(), 42);
+    });
+}
+
+#[test]
+fn a_cancelled_or_abandoned_completion_is_dropped_with_what_it_holds() {
+    on_each(|lp| {
+        let held = Rc::new(());
+        let own = held.clone();
+        let (completer, completion) = lp.completion(move |_: i32| panic!("{own:?}"));
+        completer.complete(1);
+        completion.cancel();
+        completion.cancel();
+        assert_eq!(Rc::strong_count(&held), 1);
+        lp.run();
+        let own = held.clone();
+        let (completer, _completion) = lp.completion(move |_: i32| panic!("{own:?}"));
+        drop(completer);
+        lp.run();
+        assert_eq!(Rc::strong_count(&held), 1);
+        let own = held.clone();
+        let (completer, completion) = lp.completion(move |_: i32| panic!("{own:?}"));
+        lp.free();
+        assert_eq!(Rc::strong_count(&held), 1);
+        completer.complete(1);
+        completion.cancel();
+    });
+}
