@@ -407,7 +407,7 @@ impl Conn {
         self.view.io_watcher.set(shown.1);
     }
 
-    fn on_attempt_io(self: Rc<Self>, fd: RawFd) {
+    fn on_attempt_io(self: &Rc<Self>, fd: RawFd) {
         let found = self
             .with_establishing(|e| {
                 e.attempts
@@ -594,8 +594,9 @@ impl Conn {
         drop(self.establishing.take());
         self.established.set(true);
         self.set_state(State::Ready);
-        let observer = self.observer.borrow().clone();
-        observer.on_ready(self);
+        let direct = self.transport().and_then(|t| t.direct_fd());
+        self.direct.set(direct.unwrap_or(-1));
+        self.observer.get().on_ready(self);
         self.update_interest();
     }
 
@@ -621,8 +622,7 @@ impl Conn {
         }
         self.drop_timer();
         self.set_state(State::Error);
-        let observer = self.observer.borrow().clone();
-        observer.on_error(self);
+        self.observer.get().on_error(self);
         self.update_interest();
     }
 
@@ -677,15 +677,26 @@ fn error_kind(failure: &transport::Failure) -> ErrorKind {
 }
 
 impl IoHandler for Conn {
+    #[inline]
     fn on_io(self: Rc<Self>, fd: RawFd, ready: Interest) {
+        if self.direct.get() >= 0 && !ready.any(Interest::HANGUP) {
+            self.on_direct_io(ready);
+        } else {
+            self.on_any_io(fd, ready);
+        }
+    }
+}
+
+impl Conn {
+    /// Apart, so that what most events need stays small.
+    #[inline(never)]
+    fn on_any_io(self: &Rc<Self>, fd: RawFd, ready: Interest) {
         if self.established.get() {
             self.on_ready_io(ready);
-        } else if self.transport.borrow().is_some() {
-            if self.state() == State::TlsHandshake {
-                self.on_handshake_io();
-            }
-        } else {
+        } else if self.transport.borrow().is_none() {
             self.on_attempt_io(fd);
+        } else if self.state() == State::TlsHandshake {
+            self.on_handshake_io();
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::evloop::Interest;
 use crate::transport::{self, Operation, Stop, Transport};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 
 impl Conn {
@@ -16,6 +17,34 @@ impl Conn {
             return Err(Errno(libc::ENOTCONN));
         }
         self.transport().ok_or(Errno(libc::ENOTCONN))
+    }
+
+    /// The socket, where a plain connection needs nothing but the kernel: what [`transport::receive_now`] or
+    /// [`transport::send_now`] did not give goes to [`Conn::after_direct`]. Negative otherwise.
+    #[inline(always)]
+    pub fn direct_fd(&self) -> RawFd {
+        self.direct.get()
+    }
+
+    /// A direct read gave 0 or -1, a direct write -1. `None`: let `read` or `write` find out.
+    #[cold]
+    pub fn after_direct(&self, operation: Operation, count: isize) -> Option<Errno> {
+        let errno = Errno::last();
+        if count == 0 || errno.0 == libc::EINTR {
+            return None;
+        }
+        if errno.would_block() {
+            return Some(errno);
+        }
+        let transport = self.transport()?;
+        let stop = match operation {
+            Operation::Read => {
+                self.read_done.set(true);
+                transport.receive_failed(errno)
+            }
+            Operation::Write => transport.send_failed(errno),
+        };
+        Some(self.stopped(stop))
     }
 
     /// Up to `buf.len()` bytes; 0 at the end of the stream. EAGAIN, ENOTCONN, or the failure's errno.
@@ -71,6 +100,7 @@ impl Conn {
     /// Half-close: no more writes; close_notify, then FIN; reading goes on.
     pub fn shutdown(&self) -> Result<(), Errno> {
         let transport = self.stream()?;
+        self.direct.set(-1);
         if transport.write_ended() {
             return Ok(());
         }
@@ -115,11 +145,43 @@ impl Conn {
         if self.state() != State::Ready {
             return;
         }
+        self.direct.set(-1);
         self.note_failure(failure);
         self.set_state(State::Error);
         let kind = self.failure().map_or(super::ErrorKind::Io, |f| f.kind);
         self.defer(Event::TransportFailed(kind, failure.errno.0));
         self.update_interest();
+    }
+
+    /// The loop has something for a plain connection that nothing ails. What it wants changes by calls alone, each of which
+    /// tells the loop itself.
+    #[inline]
+    pub(super) fn on_direct_io(self: &Rc<Self>, ready: Interest) {
+        let readable =
+            ready.any(Interest::READ) && self.wants_readable.get() && !self.read_done.get();
+        if ready == Interest::READ {
+            if readable {
+                self.observer.get().on_readable(self);
+            }
+            return;
+        }
+        self.on_direct_both(ready, readable);
+    }
+
+    #[inline(never)]
+    fn on_direct_both(self: &Rc<Self>, ready: Interest, readable: bool) {
+        let breaks = self.lp.breaks();
+        if readable {
+            self.observer.get().on_readable(self);
+        }
+        if self.lp.breaks() != breaks {
+            // The level is told again by the next run.
+            return;
+        }
+        // Not where the first callback closed it, failed or shut the write side.
+        if ready.any(Interest::WRITE) && self.wants_writable.get() && self.direct.get() >= 0 {
+            self.observer.get().on_writable(self);
+        }
     }
 
     /// The loop has something for a connection that reached READY.
@@ -143,8 +205,7 @@ impl Conn {
             .waits_for(Operation::Read)
             .with(Interest(Interest::READ.0 | Interest::HANGUP.0));
         if may_read && ready.any(readable) {
-            let observer = self.observer.borrow().clone();
-            observer.on_readable(self);
+            self.observer.get().on_readable(self);
         }
         if self.may_write(&transport)
             && ready.any(transport.waits_for(Operation::Write))
@@ -153,8 +214,7 @@ impl Conn {
             // After a break no further callback: the level is told again by the next run.
             && self.lp.breaks() == breaks
         {
-            let observer = self.observer.borrow().clone();
-            observer.on_writable(self);
+            self.observer.get().on_writable(self);
         }
         self.update_interest();
     }

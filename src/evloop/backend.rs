@@ -132,6 +132,17 @@ pub(super) enum Poller {
     Polling(super::polling::Polling),
 }
 
+impl Poller {
+    /// The epoll set, where it is one.
+    #[cfg(target_os = "linux")]
+    pub(super) fn epoll_set(&self) -> Option<RawFd> {
+        match self {
+            Poller::Epoll(epoll) => Some(epoll.raw_fd()),
+            Poller::Polling(_) => None,
+        }
+    }
+}
+
 macro_rules! either {
     ($self:ident, $poller:ident => $call:expr) => {
         match $self {

@@ -56,6 +56,21 @@ fn bits(interest: Interest) -> u32 {
     bits as u32
 }
 
+/// One `epoll_wait`: replaces `events`.
+#[inline(always)]
+pub(super) fn wait_on(set: RawFd, events: &mut Vec<Event>, timeout_ms: i32) -> Result<(), Errno> {
+    events.clear();
+    events.reserve(BATCH);
+    // SAFETY: the vector has room for BATCH events, which are laid out as epoll_events; any number is safe as `set`.
+    let n = unsafe { libc::epoll_wait(set, events.as_mut_ptr().cast(), BATCH as i32, timeout_ms) };
+    if n < 0 {
+        return Err(Errno::last());
+    }
+    // SAFETY: the kernel wrote `n` events, which is at most BATCH.
+    unsafe { events.set_len(n as usize) };
+    Ok(())
+}
+
 impl Backend for Epoll {
     fn add(&mut self, fd: RawFd, key: Key, interest: Interest) -> Result<(), Errno> {
         self.control(libc::EPOLL_CTL_ADD, fd, bits(interest), key)
@@ -77,23 +92,7 @@ impl Backend for Epoll {
 
     #[inline]
     fn wait(&mut self, events: &mut Vec<Event>, timeout_ms: i32) -> Result<(), Errno> {
-        events.clear();
-        events.reserve(BATCH);
-        // SAFETY: the vector has room for BATCH events, which are laid out as epoll_events.
-        let n = unsafe {
-            libc::epoll_wait(
-                self.set.as_raw_fd(),
-                events.as_mut_ptr().cast(),
-                BATCH as i32,
-                timeout_ms,
-            )
-        };
-        if n < 0 {
-            return Err(Errno::last());
-        }
-        // SAFETY: the kernel wrote `n` events, which is at most BATCH.
-        unsafe { events.set_len(n as usize) };
-        Ok(())
+        wait_on(self.raw_fd(), events, timeout_ms)
     }
 
     fn raw_fd(&self) -> RawFd {
