@@ -223,6 +223,34 @@ void conn_close(struct net_conn *c);
 void conn_abort(struct net_conn *c);
 
 /**
+ * What conn_new, and options of NULL, use from now on in this process (conn_new's own use_tls wins). NULL: the built-in
+ * defaults. The options are copied. Any thread.
+ *
+ * Returns 0; -1 with errno EINVAL as conn_new_with.
+ */
+int conn_set_default_options(const struct conn_options *options);
+
+/**
+ * Replaces the TLS context that connections without one of their own use, in this process; holds a reference to it.
+ * NULL brings the default back: the system's trust store, chain and name verified, TLS 1.2 and up. Any thread.
+ *
+ * Returns 0; -1 with errno EINVAL for a server's context.
+ */
+int conn_set_default_tls(SocketTLSContext_T context);
+
+/** Lets the connection keep evloop_run running (the default). */
+void conn_ref(struct net_conn *c);
+
+/** The connection does not keep evloop_run running. Idempotent. */
+void conn_unref(struct net_conn *c);
+
+/** Keeps a pointer of the program's with the connection. */
+void conn_set_data(struct net_conn *c, void *data);
+
+/** What conn_set_data kept; NULL before, and for NULL. */
+void *conn_get_data(struct net_conn *c);
+
+/**
  * Reads at most len bytes into buf.
  *
  * Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each
@@ -272,6 +300,9 @@ void conn_set_readable_callback(struct net_conn *c, conn_event_cb cb, void *arg)
  */
 void conn_set_writable_callback(struct net_conn *c, conn_event_cb cb, void *arg);
 
+/** Bytes that a read gives without asking the kernel (decrypted already); 0 for NULL. */
+size_t conn_pending(struct net_conn *c);
+
 /** The state; CONN_CLOSED for NULL. */
 enum conn_state conn_get_state(struct net_conn *c);
 
@@ -304,31 +335,6 @@ int conn_get_errno(struct net_conn *c);
  * OpenSSL's verify code of the peer's certificate (0 is X509_V_OK); -1 when none was verified. Stays after a failure.
  */
 long conn_get_verify_result(struct net_conn *c);
-
-/**
- * What conn_new, and options of NULL, use from now on in this process (conn_new's own use_tls wins). NULL: the built-in
- * defaults. The options are copied. Any thread.
- *
- * Returns 0; -1 with errno EINVAL as conn_new_with.
- */
-int conn_set_default_options(const struct conn_options *options);
-
-/**
- * Replaces the TLS context that connections without one of their own use, in this process; holds a reference to it.
- * NULL brings the default back: the system's trust store, chain and name verified, TLS 1.2 and up. Any thread.
- *
- * Returns 0; -1 with errno EINVAL for a server's context.
- */
-int conn_set_default_tls(SocketTLSContext_T context);
-
-/** Lets the connection keep evloop_run running (the default). */
-void conn_ref(struct net_conn *c);
-
-/** The connection does not keep evloop_run running. Idempotent. */
-void conn_unref(struct net_conn *c);
-
-/** Bytes that a read gives without asking the kernel (decrypted already); 0 for NULL. */
-size_t conn_pending(struct net_conn *c);
 
 /** The socket, owned by the connection; -1 with errno ENOTCONN when there is none, and for NULL (EINVAL). */
 int conn_get_fd(struct net_conn *c);
@@ -368,12 +374,6 @@ int conn_get_peer_certificate(struct net_conn *c, struct conn_certificate *certi
 
 /** What the peer's OCSP staple said: NETCONN_TLS_OCSP_NONE, since staples are not asked for. */
 enum netconn_tls_ocsp conn_get_ocsp_status(struct net_conn *c);
-
-/** Keeps a pointer of the program's with the connection. */
-void conn_set_data(struct net_conn *c, void *data);
-
-/** What conn_set_data kept; NULL before, and for NULL. */
-void *conn_get_data(struct net_conn *c);
 
 #ifdef __cplusplus
 }

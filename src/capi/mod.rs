@@ -6,6 +6,8 @@ pub mod dns_cares;
 pub mod evloop;
 pub mod guard;
 pub mod net_conn;
+pub mod net_conn_info;
+pub mod net_conn_io;
 pub mod net_conn_options;
 pub mod netconn;
 pub mod netconn_tls;

@@ -4,9 +4,7 @@
 use super::evloop::{self, ev_loop, evloop_io, evloop_timer};
 use super::guard::{self, fallible, infallible};
 use super::net_conn_options::{self, conn_options};
-use super::tls_types::{
-    conn_certificate, netconn_tls_ocsp, netconn_tls_ocsp_t, SocketTLSContext_T, SSL,
-};
+use super::tls_types::{SocketTLSContext_T, SSL};
 use super::types::c_bool;
 use crate::conn::machine::Timing;
 use crate::conn::options::{self, Options};
@@ -14,7 +12,7 @@ use crate::conn::view::{RawCallback, View};
 use crate::conn::{Conn, Observer};
 use crate::errno::Errno;
 use crate::tls::Context;
-use std::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
+use std::ffi::{c_char, c_int, c_uint, c_void, CStr};
 use std::mem::{offset_of, size_of};
 use std::rc::Rc;
 
@@ -179,7 +177,7 @@ impl Observer for CallC {
     }
 }
 
-fn raw(callback: conn_event_cb) -> RawCallback {
+pub(super) fn raw(callback: conn_event_cb) -> RawCallback {
     // SAFETY: both are C function pointers of the same shape; they differ in the name of the type that the first pointer
     // points to, and `net_conn` is the visible head of `Conn`.
     unsafe { std::mem::transmute::<conn_event_cb, RawCallback>(callback) }
@@ -189,7 +187,7 @@ fn raw(callback: conn_event_cb) -> RawCallback {
 ///
 /// # Safety
 /// `c` is NULL or a connection that was not closed yet.
-unsafe fn hold(c: *mut net_conn) -> Option<Rc<Conn>> {
+pub(super) unsafe fn hold(c: *mut net_conn) -> Option<Rc<Conn>> {
     if c.is_null() {
         return None;
     }
@@ -202,9 +200,25 @@ unsafe fn hold(c: *mut net_conn) -> Option<Rc<Conn>> {
 }
 
 /// As [`hold`], where NULL is an error.
-unsafe fn required(c: *mut net_conn) -> Result<Rc<Conn>, Errno> {
+///
+/// # Safety
+/// As for [`hold`].
+pub(super) unsafe fn required(c: *mut net_conn) -> Result<Rc<Conn>, Errno> {
     // SAFETY: as the caller promises.
     unsafe { hold(c) }.ok_or(Errno(libc::EINVAL))
+}
+
+/// Looks at a connection without running anything; `neutral` for NULL.
+///
+/// # Safety
+/// As for [`hold`].
+pub(super) unsafe fn look<R>(c: *mut net_conn, neutral: R, look: impl FnOnce(&Conn) -> R) -> R {
+    let conn: *const Conn = c.cast_const().cast();
+    // SAFETY: NULL, or the address inside an Rc that the loop owns until the close, which cannot come during a look.
+    match unsafe { conn.as_ref() } {
+        Some(conn) => look(conn),
+        None => neutral,
+    }
 }
 
 /// Starts a connection.
@@ -362,263 +376,6 @@ pub unsafe extern "C" fn conn_abort(c: *mut net_conn) {
     })
 }
 
-/// Reads at most len bytes into buf.
-///
-/// Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each later
-/// call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or establishing
-/// failed; EINVAL: c is NULL, or buf is with a len above 0; ECONNRESET with CONN_ERR_TLS: the TCP stream ended without
-/// close_notify (truncation; see allow_truncation); else the errno of the failure, after the bytes that had arrived before
-/// it were read.
-///
-/// # Safety
-/// `c` is NULL or not closed; `buf` is NULL or has room for `len` bytes; the call is made on the loop's thread.
-#[no_mangle]
-pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: usize) -> isize {
-    fallible(|| {
-        // SAFETY: as the caller promises.
-        let conn = unsafe { required(c) }?;
-        if len == 0 {
-            return conn.read(&mut []).map(|n| n as isize);
-        }
-        if buf.is_null() {
-            return Err(Errno(libc::EINVAL));
-        }
-        // More than isize::MAX cannot be read at once anyhow.
-        let len = len.min(isize::MAX as usize);
-        // SAFETY: not NULL, and the caller promises room for `len` bytes, which nobody else uses during the call.
-        let buf = unsafe { std::slice::from_raw_parts_mut(buf.cast(), len) };
-        conn.read(buf).map(|n| n as isize)
-    })
-}
-
-/// Writes at most len bytes of buf.
-///
-/// Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing can be
-/// taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
-/// establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; else the errno of
-/// the failure. Never raises SIGPIPE.
-///
-/// # Safety
-/// `c` is NULL or not closed; `buf` is NULL or points to `len` bytes; the call is made on the loop's thread.
-#[no_mangle]
-pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, len: usize) -> isize {
-    fallible(|| {
-        // SAFETY: as the caller promises.
-        let (conn, buf) = unsafe { (required(c)?, guard::bytes(buf, len)?) };
-        conn.write(buf).map(|n| n as isize)
-    })
-}
-
-/// As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0. At most
-/// IOV_MAX (1024) pieces are looked at.
-///
-/// # Safety
-/// `c` is NULL or not closed; `iov` is NULL or points to `n` valid pieces; the call is made on the loop's thread.
-#[no_mangle]
-pub unsafe extern "C" fn conn_try_writev(
-    c: *mut net_conn,
-    iov: *const libc::iovec,
-    n: c_int,
-) -> isize {
-    fallible(|| {
-        // SAFETY: as the caller promises.
-        let conn = unsafe { required(c) }?;
-        let count = usize::try_from(n).map_err(|_| Errno(libc::EINVAL))?;
-        if count > 0 && iov.is_null() {
-            return Err(Errno(libc::EINVAL));
-        }
-        // More than the kernel takes at once are left to the next call.
-        let count = count.min(libc::UIO_MAXIOV as usize);
-        let mut pieces = [std::io::IoSlice::new(&[]); 16];
-        let mut more;
-        let pieces = if count <= pieces.len() {
-            &mut pieces[..count]
-        } else {
-            more = vec![std::io::IoSlice::new(&[]); count];
-            more.as_mut_slice()
-        };
-        for (i, piece) in pieces.iter_mut().enumerate() {
-            // SAFETY: i is below n, and the caller promises n valid pieces.
-            let bytes = unsafe {
-                let one = &*iov.add(i);
-                guard::bytes(one.iov_base, one.iov_len)?
-            };
-            *piece = std::io::IoSlice::new(bytes);
-        }
-        conn.write_vectored(pieces).map(|n| n as isize)
-    })
-}
-
-/// Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
-/// CONN_CLOSED when the peer's end of the stream was read too.
-///
-/// Returns 0; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or establishing failed), else the failure's.
-///
-/// # Safety
-/// `c` is NULL or not closed; the call is made on the loop's thread.
-#[no_mangle]
-pub unsafe extern "C" fn conn_shutdown(c: *mut net_conn) -> c_int {
-    fallible(|| {
-        // SAFETY: as the caller promises.
-        unsafe { required(c) }?.shutdown().map(|()| 0)
-    })
-}
-
-/// Sets the callback for "a read may give something": bytes, the end of the stream or a failure. May be set in any state,
-/// takes effect once on_ready has run. It fires in each round of the loop while the condition holds, also for bytes that
-/// wait inside TLS; it may be spurious (the read then gives EAGAIN). The end and a failure count until a read has
-/// returned them. NULL removes it.
-///
-/// # Safety
-/// `c` is NULL or not closed; the call is made on the loop's thread.
-#[no_mangle]
-pub unsafe extern "C" fn conn_set_readable_callback(
-    c: *mut net_conn,
-    cb: conn_event_cb,
-    arg: *mut c_void,
-) {
-    infallible((), || {
-        // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
-            conn.view.readable_cb.set(raw(cb));
-            conn.view.readable_arg.set(arg);
-            conn.view.rw_arg.set(arg);
-            conn.want_readable(cb.is_some());
-        }
-    })
-}
-
-/// Sets the callback for "a write may take something", in the manner of conn_set_readable_callback. It fires in each round
-/// while bytes can be taken: remove it when there is nothing to write.
-///
-/// # Safety
-/// `c` is NULL or not closed; the call is made on the loop's thread.
-#[no_mangle]
-pub unsafe extern "C" fn conn_set_writable_callback(
-    c: *mut net_conn,
-    cb: conn_event_cb,
-    arg: *mut c_void,
-) {
-    infallible((), || {
-        // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
-            conn.view.writable_cb.set(raw(cb));
-            conn.view.writable_arg.set(arg);
-            conn.view.rw_arg.set(arg);
-            conn.want_writable(cb.is_some());
-        }
-    })
-}
-
-/// The state; CONN_CLOSED for NULL.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_state(c: *mut net_conn) -> conn_state_t {
-    // SAFETY: as the caller promises.
-    infallible(conn_state::CONN_CLOSED as c_int, || {
-        unsafe { hold(c) }.map_or(conn_state::CONN_CLOSED as c_int, |conn| {
-            conn.view.state.get()
-        })
-    })
-}
-
-/// Why the connection failed, one line that names what was tried: `connect to example.org:443 failed:
-/// [2001:db8::1]:443 Network is unreachable; 192.0.2.7:443 Connection refused`. NULL while there is no error. Valid until
-/// conn_close.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_error_msg(c: *mut net_conn) -> *const c_char {
-    infallible(std::ptr::null(), || {
-        // SAFETY: as the caller promises.
-        let conn = unsafe { hold(c) };
-        // The text lives in the connection, which its loop owns until the close.
-        conn.and_then(|conn| conn.failure().map(|f| f.message.as_ptr()))
-            .unwrap_or(std::ptr::null())
-    })
-}
-
-/// The host as given, valid until conn_close; NULL for NULL.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_host(c: *mut net_conn) -> *const c_char {
-    // SAFETY: as the caller promises.
-    infallible(std::ptr::null(), || {
-        unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.view.host.get().cast_const())
-    })
-}
-
-/// The port as given (or its default), valid until conn_close; NULL for NULL.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_port(c: *mut net_conn) -> *const c_char {
-    // SAFETY: as the caller promises.
-    infallible(std::ptr::null(), || {
-        unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.view.port.get().cast_const())
-    })
-}
-
-/// Whether TLS was asked for; false for NULL.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_use_tls(c: *mut net_conn) -> c_bool {
-    // SAFETY: as the caller promises.
-    infallible(0, || {
-        unsafe { hold(c) }.map_or(0, |conn| c_bool::from(conn.view.use_tls.get()))
-    })
-}
-
-/// The kind of the failure; CONN_ERR_NONE while there is none, and for NULL.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_error(c: *mut net_conn) -> conn_error_t {
-    infallible(0, || {
-        // SAFETY: as the caller promises.
-        unsafe { hold(c) }
-            .and_then(|conn| conn.failure().map(|f| f.kind as c_int))
-            .unwrap_or(0)
-    })
-}
-
-/// The errno of the failure, or with CONN_ERR_RESOLVE the resolver's status (EAI_*): see netconn_strerror. EPROTO for TLS
-/// and certificates, ECONNRESET for truncation, ETIMEDOUT for every time-out, ECANCELED where on_socket refused or
-/// dns_shutdown came. 0 while there is none, and for NULL.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_errno(c: *mut net_conn) -> c_int {
-    infallible(0, || {
-        // SAFETY: as the caller promises.
-        unsafe { hold(c) }
-            .and_then(|conn| conn.failure().map(|f| f.code))
-            .unwrap_or(0)
-    })
-}
-
-/// OpenSSL's verify code of the peer's certificate (0 is X509_V_OK); -1 when none was verified. Stays after a failure.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_verify_result(c: *mut net_conn) -> c_long {
-    // SAFETY: as the caller promises.
-    infallible(-1, || {
-        unsafe { hold(c) }.map_or(-1, |conn| conn.verify_result() as c_long)
-    })
-}
-
 /// What conn_new, and options of NULL, use from now on in this process (conn_new's own use_tls wins). NULL: the built-in
 /// defaults. The options are copied. Any thread.
 ///
@@ -684,187 +441,6 @@ pub unsafe extern "C" fn conn_unref(c: *mut net_conn) {
     })
 }
 
-/// Bytes that a read gives without asking the kernel (decrypted already); 0 for NULL.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_pending(c: *mut net_conn) -> usize {
-    // SAFETY: as the caller promises.
-    infallible(0, || unsafe { hold(c) }.map_or(0, |conn| conn.pending()))
-}
-
-/// The socket, owned by the connection; -1 with errno ENOTCONN when there is none, and for NULL (EINVAL).
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_fd(c: *mut net_conn) -> c_int {
-    fallible(|| {
-        // SAFETY: as the caller promises.
-        let fd = unsafe { required(c) }?.view.fd.get();
-        if fd < 0 {
-            return Err(Errno(libc::ENOTCONN));
-        }
-        Ok(fd)
-    })
-}
-
-/// Writes our end's address to addr and its length to len, which holds the room at addr before (a longer address is
-/// cut, as getsockname(2) does).
-///
-/// Returns 0; -1 with errno ENOTCONN when there is no socket, EINVAL for NULL.
-///
-/// # Safety
-/// The pointers are NULL or valid.
-#[no_mangle]
-pub unsafe extern "C" fn conn_local_addr(
-    c: *mut net_conn,
-    addr: *mut libc::sockaddr,
-    len: *mut libc::socklen_t,
-) -> c_int {
-    // SAFETY: as the caller promises.
-    fallible(|| unsafe { socket_address(c, addr, len, false) })
-}
-
-/// As conn_local_addr, for the peer's address.
-///
-/// # Safety
-/// The pointers are NULL or valid.
-#[no_mangle]
-pub unsafe extern "C" fn conn_peer_addr(
-    c: *mut net_conn,
-    addr: *mut libc::sockaddr,
-    len: *mut libc::socklen_t,
-) -> c_int {
-    // SAFETY: as the caller promises.
-    fallible(|| unsafe { socket_address(c, addr, len, true) })
-}
-
-/// # Safety
-/// The pointers are NULL or valid, `*len` is the room at `addr`.
-unsafe fn socket_address(
-    c: *mut net_conn,
-    addr: *mut libc::sockaddr,
-    len: *mut libc::socklen_t,
-    peer: bool,
-) -> Result<c_int, Errno> {
-    // SAFETY: as the caller promises.
-    let conn = unsafe { required(c) }?;
-    if addr.is_null() || len.is_null() {
-        return Err(Errno(libc::EINVAL));
-    }
-    let address = conn.socket_address(peer)?;
-    // SAFETY: `addr` has room for `*len` bytes, of which no more than the address has are written; the two do not overlap.
-    unsafe {
-        let room = (*len).min(address.len()) as usize;
-        std::ptr::copy_nonoverlapping(address.as_ptr().cast::<u8>(), addr.cast::<u8>(), room);
-        *len = address.len();
-    }
-    Ok(0)
-}
-
-/// The protocol agreed on by ALPN, valid until conn_close; NULL while there is none.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_alpn(c: *mut net_conn) -> *const c_char {
-    infallible(std::ptr::null(), || {
-        // SAFETY: as the caller promises; the text lives in the connection, which its loop owns until the close.
-        unsafe { hold(c) }
-            .and_then(|conn| conn.alpn().map(|s| s.as_ptr()))
-            .unwrap_or(std::ptr::null())
-    })
-}
-
-/// "TLSv1.2" or "TLSv1.3"; NULL while there is none.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_tls_version(c: *mut net_conn) -> *const c_char {
-    infallible(std::ptr::null(), || {
-        // SAFETY: as the caller promises.
-        match unsafe { hold(c) }.and_then(|conn| conn.tls_version()) {
-            Some("TLSv1.3") => c"TLSv1.3".as_ptr(),
-            Some("TLSv1.2") => c"TLSv1.2".as_ptr(),
-            Some("TLSv1.1") => c"TLSv1.1".as_ptr(),
-            Some("TLSv1") => c"TLSv1".as_ptr(),
-            _ => std::ptr::null(),
-        }
-    })
-}
-
-/// OpenSSL's name of the cipher suite, valid until conn_close; NULL while there is none.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_cipher(c: *mut net_conn) -> *const c_char {
-    infallible(std::ptr::null(), || {
-        // SAFETY: as the caller promises; the text lives in the connection, which its loop owns until the close.
-        unsafe { hold(c) }
-            .and_then(|conn| conn.cipher().map(|s| s.as_ptr()))
-            .unwrap_or(std::ptr::null())
-    })
-}
-
-/// Whether an earlier TLS session was resumed.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_session_reused(c: *mut net_conn) -> c_bool {
-    // SAFETY: as the caller promises.
-    infallible(0, || {
-        unsafe { hold(c) }.map_or(0, |conn| c_bool::from(conn.session_reused()))
-    })
-}
-
-/// How long the phases took; valid until conn_close, changing as phases end. NULL for NULL.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_timing(c: *mut net_conn) -> *const conn_timing {
-    infallible(std::ptr::null(), || {
-        // SAFETY: as the caller promises; the timing lives in the connection, which its loop owns until the close.
-        unsafe { hold(c) }.map_or(std::ptr::null(), |conn| conn.timing_address().cast())
-    })
-}
-
-/// The peer's certificate. The caller sets certificate->size to sizeof(struct conn_certificate) before.
-///
-/// Returns 0; -1 with errno ENOENT (there is none), EINVAL (NULL, or a size of 0 or larger than this library knows).
-///
-/// # Safety
-/// `c` is NULL or not closed; `certificate` is NULL or valid for the size that it names.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_peer_certificate(
-    c: *mut net_conn,
-    certificate: *mut conn_certificate,
-) -> c_int {
-    fallible(|| {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let conn = required(c)?;
-            super::tls_types::write_certificate(certificate, || conn.peer_certificate())?;
-        }
-        Ok(0)
-    })
-}
-
-/// What the peer's OCSP staple said: NETCONN_TLS_OCSP_NONE, since staples are not asked for.
-///
-/// # Safety
-/// `c` is NULL or not closed.
-#[no_mangle]
-pub unsafe extern "C" fn conn_get_ocsp_status(c: *mut net_conn) -> netconn_tls_ocsp_t {
-    let _ = c;
-    netconn_tls_ocsp::NETCONN_TLS_OCSP_NONE as netconn_tls_ocsp_t
-}
-
 /// Keeps a pointer of the program's with the connection.
 ///
 /// # Safety
@@ -886,7 +462,5 @@ pub unsafe extern "C" fn conn_set_data(c: *mut net_conn, data: *mut c_void) {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_data(c: *mut net_conn) -> *mut c_void {
     // SAFETY: as the caller promises.
-    infallible(std::ptr::null_mut(), || {
-        unsafe { hold(c) }.map_or(std::ptr::null_mut(), |conn| conn.view.data.get())
-    })
+    unsafe { look(c, std::ptr::null_mut(), |conn| conn.view.data.get()) }
 }

@@ -4,6 +4,7 @@
 
 use super::alpn::{self, AlpnCallback};
 use super::identity::Identity;
+use super::key::session_key;
 use super::owned::Owned;
 use super::pem::{self, Pem};
 use super::session::Session;
@@ -405,6 +406,19 @@ impl Context {
         self.freed.load(Ordering::Acquire)
     }
 
+    /// For `Hold` alone.
+    pub(super) fn add_holder(&self) {
+        self.holders.fetch_add(1, Ordering::AcqRel);
+        self.freed.store(false, Ordering::Release);
+    }
+
+    /// For `Hold` alone.
+    pub(super) fn remove_holder(&self) {
+        if self.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.freed.store(true, Ordering::Release);
+        }
+    }
+
     /// A client's session with name, verification, ALPN and a session to resume, ready for a BIO.
     pub fn connect(self: &Arc<Self>, peer: Peer<'_>) -> Result<Session, Error> {
         if self.server {
@@ -493,142 +507,10 @@ impl Context {
     }
 }
 
-/// Under which conditions a session was verified, printable: `shop.example:443 name=shop.example verify=full alpn=h2`.
-/// The rest of the conditions (trust, callbacks, own certificate) is the context's: a change discards its sessions.
-fn session_key(peer: &Peer<'_>, name: Option<&Name>, mode: Verify, alpn: &[u8]) -> Arc<str> {
-    use std::fmt::Write;
-    let mut key = String::new();
-    let escaped = |key: &mut String, text: &[u8]| {
-        for byte in text {
-            // What would end a field is escaped, so that different peers never share a key.
-            match byte {
-                b'!'..=b'~' if !b"%,=".contains(byte) => key.push(char::from(*byte)),
-                _ => {
-                    let _ = write!(key, "%{byte:02x}");
-                }
-            }
-        }
-    };
-    escaped(&mut key, peer.host.to_ascii_lowercase().as_bytes());
-    key.push(':');
-    escaped(&mut key, peer.port.as_bytes());
-    if let Some(name) = name {
-        key.push_str(" name=");
-        escaped(&mut key, name.to_string().to_ascii_lowercase().as_bytes());
-    }
-    key.push_str(" verify=");
-    key.push_str(mode.word());
-    if !alpn.is_empty() {
-        key.push_str(" alpn=");
-        for (i, protocol) in alpn::decode(alpn).enumerate() {
-            if i > 0 {
-                key.push(',');
-            }
-            escaped(&mut key, protocol);
-        }
-    }
-    key.into()
-}
-
-/// A holder of a context: while there is one, its callbacks are called. What the program holds as a
-/// `SocketTLSContext_T` is one, the default of the process is one, a server or a pool has one; a connection has none and
-/// keeps only the memory.
-pub struct Hold(Arc<Context>);
-
-impl Hold {
-    /// One more holder.
-    pub fn new(context: Arc<Context>) -> Hold {
-        context.holders.fetch_add(1, Ordering::AcqRel);
-        context.freed.store(false, Ordering::Release);
-        Hold(context)
-    }
-
-    /// The context.
-    pub fn context(&self) -> &Arc<Context> {
-        &self.0
-    }
-
-    /// As a handle for C: the address that `Arc::into_raw` gives.
-    pub fn into_raw(self) -> *const Context {
-        let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: `this` is never dropped, so the reference moves out of it exactly once.
-        Arc::into_raw(unsafe { ptr::read(&this.0) })
-    }
-
-    /// Takes a handle back.
-    ///
-    /// # Safety
-    /// `raw` came from `into_raw`, and comes back once.
-    pub unsafe fn from_raw(raw: *const Context) -> Hold {
-        // SAFETY: the caller's promise: the reference that `into_raw` gave away.
-        Hold(unsafe { Arc::from_raw(raw) })
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if self.0.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.freed.store(true, Ordering::Release);
-        }
-    }
-}
-
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context")
             .field("server", &self.server)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_printable_and_tell_peers_apart() {
-        let key = |host, port, name: &str, alpn: &[&[u8]]| {
-            let peer = Peer {
-                host,
-                port,
-                server_name: name,
-            };
-            let name = Name::parse(name).ok();
-            let alpn = alpn::encode(alpn).unwrap();
-            session_key(&peer, name.as_ref(), Verify::Full, &alpn)
-        };
-        assert_eq!(
-            &*key("Shop.Example", "443", "shop.example", &[b"h2", b"http/1.1"]),
-            "shop.example:443 name=shop.example verify=full alpn=h2,http/1.1"
-        );
-        assert_eq!(
-            &*key("unix:/a b", "", "x", &[b"\xff,"]),
-            "unix:/a%20b: name=x verify=full alpn=%ff%2c"
-        );
-        assert_ne!(
-            key("h", "1", "x", &[b"a,b"]),
-            key("h", "1", "x", &[b"a", b"b"])
-        );
-        assert_ne!(key("h", "1", "x", &[]), key("h", "2", "x", &[]));
-    }
-
-    #[test]
-    fn the_last_holder_frees() {
-        let context = Context::server().unwrap();
-        assert!(!context.is_freed());
-        let (first, second) = (
-            Hold::new(Arc::clone(&context)),
-            Hold::new(Arc::clone(&context)),
-        );
-        let raw = first.into_raw();
-        drop(second);
-        assert!(!context.is_freed());
-        // SAFETY: made above, comes back once.
-        drop(unsafe { Hold::from_raw(raw) });
-        assert!(context.is_freed());
-        let again = Hold::new(Arc::clone(&context));
-        assert!(!context.is_freed());
-        drop(again);
-        assert_eq!(Arc::strong_count(&context), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! The context of connections that name none.
 
-use super::context::{Context, Hold, Trust};
+use super::context::{Context, Trust};
+use super::hold::Hold;
 use super::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -4,15 +4,17 @@
 //! - [`owned`]: references to OpenSSL's objects
 //! - [`pem`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
-//! - [`alpn`], [`sessions`], [`tickets`]: what else a handshake decides
-//! - [`context`], [`session`], [`default`]: the objects that other rooms see
+//! - [`alpn`], [`sessions`], [`key`], [`tickets`]: what else a handshake decides
+//! - [`context`], [`hold`], [`session`], [`default`]: the objects that other rooms see
 
 mod alpn;
 mod certificate;
 mod context;
 mod default;
 mod explain;
+mod hold;
 mod identity;
+mod key;
 mod owned;
 mod pem;
 mod queue;
@@ -28,7 +30,8 @@ mod tests;
 
 pub use alpn::AlpnCallback;
 pub use certificate::Certificate;
-pub use context::{Context, Hold, Trust};
+pub use context::{Context, Trust};
+pub use hold::Hold;
 pub use queue::with_clean_queue;
 pub use session::Session;
 pub use verify::{Checked, Verify, VerifyCallback};

@@ -129,20 +129,20 @@ pub(super) fn take_error(fd: RawFd) -> Option<Errno> {
     (result == 0 && value != 0).then_some(Errno(value))
 }
 
-/// Drops what was received and not read, without copying it (TCP; elsewhere nothing happens): a TCP socket closed with
-/// unread bytes sends RST, which makes the peer lose what we sent last.
+/// Drops what was received and not read: a TCP socket closed with unread bytes sends RST, which makes the peer lose what
+/// we sent last. For TCP, MSG_TRUNC means that the kernel does not even copy them.
 pub(super) fn discard_received(fd: RawFd) {
-    const ALL: usize = 1 << 30;
-    // SAFETY: for TCP, MSG_TRUNC means that nothing is written to the buffer; a Unix socket with something to write
-    // finds a NULL pointer and answers EFAULT.
-    unsafe {
-        libc::recv(
-            fd,
-            std::ptr::null_mut(),
-            ALL,
-            libc::MSG_TRUNC | libc::MSG_DONTWAIT,
-        )
-    };
+    const FLAGS: c_int = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    /// A peer that goes on sending gets its reset.
+    const MOST_CALLS: usize = 64;
+    let mut sink = [MaybeUninit::<u8>::uninit(); 16 * 1024];
+    for _ in 0..MOST_CALLS {
+        // SAFETY: `sink` has room for its own length.
+        let count = unsafe { libc::recv(fd, sink.as_mut_ptr().cast(), sink.len(), FLAGS) };
+        if count < sink.len() as isize {
+            return;
+        }
+    }
 }
 
 /// The next `close` sends RST and drops what was not sent.

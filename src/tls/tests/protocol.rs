@@ -160,3 +160,30 @@ fn an_ssl_that_outlives_its_session_is_judged_by_openssl_alone() {
         ffi::SSL_free(ssl);
     }
 }
+
+#[test]
+fn contexts_are_changed_while_other_threads_connect() {
+    let (client, server) = (client(), server(&SERVER));
+    let authority = CA.chain_pem().unwrap();
+    std::thread::scope(|threads| {
+        for _ in 0..3 {
+            threads.spawn(|| {
+                for _ in 0..20 {
+                    connect(&client, SHOP, &server).close();
+                }
+            });
+        }
+        for context in [&client, &server] {
+            let authority = &authority;
+            threads.spawn(move || {
+                for i in 0..60 {
+                    context.set_alpn(&[&b"h2"[..]][..i % 2]).unwrap();
+                    context.load_ca_pem(authority).unwrap();
+                    context.set_versions(0, 0x0303 + (i % 2) as c_int).unwrap();
+                    show(context, &SERVER);
+                    context.set_session_reuse(i % 3 > 0).unwrap();
+                }
+            });
+        }
+    });
+}

@@ -369,6 +369,7 @@ pub(super) fn acquaint(t: &Transport, peer: &mut RawPeer) {
                 Err(stop) => panic!("{stop:?}; the peer says {:?}", peer.error()),
             };
         }
+        flush_waiting(t);
         if !theirs {
             theirs = peer.handshake();
         }

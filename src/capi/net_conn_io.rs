@@ -1,0 +1,165 @@
+//! `net_conn.h`: the bytes of a connection.
+#![allow(non_camel_case_types)]
+
+use super::guard::{self, fallible, infallible};
+use super::net_conn::{conn_event_cb, hold, look, net_conn, raw, required};
+use crate::errno::Errno;
+use std::ffi::{c_int, c_void};
+
+/// Reads at most len bytes into buf.
+///
+/// Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each later
+/// call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or establishing
+/// failed; EINVAL: c is NULL, or buf is with a len above 0; ECONNRESET with CONN_ERR_TLS: the TCP stream ended without
+/// close_notify (truncation; see allow_truncation); else the errno of the failure, after the bytes that had arrived before
+/// it were read.
+///
+/// # Safety
+/// `c` is NULL or not closed; `buf` is NULL or has room for `len` bytes; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: usize) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { required(c) }?;
+        if len == 0 {
+            return conn.read(&mut []).map(|n| n as isize);
+        }
+        if buf.is_null() {
+            return Err(Errno(libc::EINVAL));
+        }
+        // More than isize::MAX cannot be read at once anyhow.
+        let len = len.min(isize::MAX as usize);
+        // SAFETY: not NULL, and the caller promises room for `len` bytes, which nobody else uses during the call.
+        let buf = unsafe { std::slice::from_raw_parts_mut(buf.cast(), len) };
+        conn.read(buf).map(|n| n as isize)
+    })
+}
+
+/// Writes at most len bytes of buf.
+///
+/// Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing can be
+/// taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
+/// establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; else the errno of
+/// the failure. Never raises SIGPIPE.
+///
+/// # Safety
+/// `c` is NULL or not closed; `buf` is NULL or points to `len` bytes; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, len: usize) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let (conn, buf) = unsafe { (required(c)?, guard::bytes(buf, len)?) };
+        conn.write(buf).map(|n| n as isize)
+    })
+}
+
+/// As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0. At most
+/// IOV_MAX (1024) pieces are looked at.
+///
+/// # Safety
+/// `c` is NULL or not closed; `iov` is NULL or points to `n` valid pieces; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_writev(
+    c: *mut net_conn,
+    iov: *const libc::iovec,
+    n: c_int,
+) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { required(c) }?;
+        let count = usize::try_from(n).map_err(|_| Errno(libc::EINVAL))?;
+        if count > 0 && iov.is_null() {
+            return Err(Errno(libc::EINVAL));
+        }
+        // More than the kernel takes at once are left to the next call.
+        let count = count.min(libc::UIO_MAXIOV as usize);
+        let mut pieces = [std::io::IoSlice::new(&[]); 16];
+        let mut more;
+        let pieces = if count <= pieces.len() {
+            &mut pieces[..count]
+        } else {
+            more = vec![std::io::IoSlice::new(&[]); count];
+            more.as_mut_slice()
+        };
+        for (i, piece) in pieces.iter_mut().enumerate() {
+            // SAFETY: i is below n, and the caller promises n valid pieces.
+            let bytes = unsafe {
+                let one = &*iov.add(i);
+                guard::bytes(one.iov_base, one.iov_len)?
+            };
+            *piece = std::io::IoSlice::new(bytes);
+        }
+        conn.write_vectored(pieces).map(|n| n as isize)
+    })
+}
+
+/// Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
+/// CONN_CLOSED when the peer's end of the stream was read too.
+///
+/// Returns 0; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or establishing failed), else the failure's.
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_shutdown(c: *mut net_conn) -> c_int {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        unsafe { required(c) }?.shutdown().map(|()| 0)
+    })
+}
+
+/// Sets the callback for "a read may give something": bytes, the end of the stream or a failure. May be set in any state,
+/// takes effect once on_ready has run. It fires in each round of the loop while the condition holds, also for bytes that
+/// wait inside TLS; it may be spurious (the read then gives EAGAIN). The end and a failure count until a read has
+/// returned them. NULL removes it.
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_set_readable_callback(
+    c: *mut net_conn,
+    cb: conn_event_cb,
+    arg: *mut c_void,
+) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.view.readable_cb.set(raw(cb));
+            conn.view.readable_arg.set(arg);
+            conn.view.rw_arg.set(arg);
+            conn.want_readable(cb.is_some());
+        }
+    })
+}
+
+/// Sets the callback for "a write may take something", in the manner of conn_set_readable_callback. It fires in each round
+/// while bytes can be taken: remove it when there is nothing to write.
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_set_writable_callback(
+    c: *mut net_conn,
+    cb: conn_event_cb,
+    arg: *mut c_void,
+) {
+    infallible((), || {
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c) } {
+            conn.view.writable_cb.set(raw(cb));
+            conn.view.writable_arg.set(arg);
+            conn.view.rw_arg.set(arg);
+            conn.want_writable(cb.is_some());
+        }
+    })
+}
+
+/// Bytes that a read gives without asking the kernel (decrypted already); 0 for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_pending(c: *mut net_conn) -> usize {
+    // SAFETY: as the caller promises.
+    unsafe { look(c, 0, |conn| conn.pending()) }
+}
