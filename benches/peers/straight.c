@@ -287,8 +287,12 @@ static void client_receive(struct peer *p)
 {
     do {
         ssize_t count = receive(p, buffer, sizeof buffer);
-        if (count < 0)
+        if (count < 0) {
+            /* Session tickets have come. */
+            if (p->ssl && options.release)
+                SSL_free_buffers(p->ssl);
             return;
+        }
         if (count == 0)
             die("the server closed");
         p->got += (size_t)count;
@@ -374,10 +378,7 @@ static void run_client(void)
             struct epoll_event events[EVENTS];
             int count = epoll_wait(epoll_fd, events, EVENTS, 100);
             for (int i = 0; i < count; i++) {
-                struct peer *p = events[i].data.ptr;
-                receive(p, buffer, sizeof buffer);
-                if (p->ssl && options.release)
-                    SSL_free_buffers(p->ssl);
+                client_event(events[i].data.ptr, events[i].events);
             }
         }
         print_idle("straight", &options, before, heap_in_use());
