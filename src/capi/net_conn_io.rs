@@ -20,7 +20,7 @@ use std::ffi::{c_int, c_void};
 pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: usize) -> isize {
     fallible(|| {
         // SAFETY: as the caller promises.
-        let conn = unsafe { required(c) }?;
+        let conn = unsafe { required(c, "conn_try_read") }?;
         if len == 0 {
             return conn.read(&mut []).map(|n| n as isize);
         }
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
 pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, len: usize) -> isize {
     fallible(|| {
         // SAFETY: as the caller promises.
-        let (conn, buf) = unsafe { (required(c)?, guard::bytes(buf, len)?) };
+        let (conn, buf) = unsafe { (required(c, "conn_try_write")?, guard::bytes(buf, len)?) };
         conn.write(buf).map(|n| n as isize)
     })
 }
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn conn_try_writev(
 ) -> isize {
     fallible(|| {
         // SAFETY: as the caller promises.
-        let conn = unsafe { required(c) }?;
+        let conn = unsafe { required(c, "conn_try_writev") }?;
         let count = usize::try_from(n).map_err(|_| Errno(libc::EINVAL))?;
         if count > 0 && iov.is_null() {
             return Err(Errno(libc::EINVAL));
@@ -104,7 +104,9 @@ pub unsafe extern "C" fn conn_try_writev(
 pub unsafe extern "C" fn conn_shutdown(c: *mut net_conn) -> c_int {
     fallible(|| {
         // SAFETY: as the caller promises.
-        unsafe { required(c) }?.shutdown().map(|()| 0)
+        unsafe { required(c, "conn_shutdown") }?
+            .shutdown()
+            .map(|()| 0)
     })
 }
 
@@ -123,7 +125,7 @@ pub unsafe extern "C" fn conn_set_readable_callback(
 ) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_set_readable_callback") } {
             conn.view.readable_cb.set(raw(cb));
             conn.view.readable_arg.set(arg);
             conn.view.rw_arg.set(arg);
@@ -145,7 +147,7 @@ pub unsafe extern "C" fn conn_set_writable_callback(
 ) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_set_writable_callback") } {
             conn.view.writable_cb.set(raw(cb));
             conn.view.writable_arg.set(arg);
             conn.view.rw_arg.set(arg);
@@ -161,5 +163,5 @@ pub unsafe extern "C" fn conn_set_writable_callback(
 #[no_mangle]
 pub unsafe extern "C" fn conn_pending(c: *mut net_conn) -> usize {
     // SAFETY: as the caller promises.
-    unsafe { look(c, 0, |conn| conn.pending()) }
+    unsafe { look(c, "conn_pending", 0, |conn| conn.pending()) }
 }

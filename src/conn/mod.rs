@@ -161,7 +161,6 @@ impl Conn {
         observer: Rc<dyn Observer>,
     ) -> Result<Rc<Conn>, Errno> {
         lp.check_process()?;
-        lp.check_thread("conn_new");
         let machine = Machine::new(options.limits(), options.use_tls);
         let view = View::new(
             host.to_owned().into_raw(),
@@ -237,7 +236,6 @@ impl Conn {
         if self.closed.replace(true) {
             return;
         }
-        self.lp.check_thread("conn_close");
         if reset || self.lp.check_process().is_err() {
             // In a forked child the TLS state and the kernel's registrations are the parent's: only our descriptor goes.
             if let (true, Some(transport)) = (reset, self.transport()) {
