@@ -351,7 +351,14 @@ impl Conn {
                 self.show_newest_attempt();
             }
             Err(refusal) => {
+                let bound = options.local_addr.as_ref().map(|a| a.family());
                 let (reason, error) = match refusal {
+                    // The kernel chose the address, so what it did not find is a port.
+                    Refusal::Errno(errno @ Errno(libc::EADDRNOTAVAIL), None)
+                        if addr.is_ipv4() && bound != Some(addr.family()) =>
+                    {
+                        (errno.to_string(), AttemptError::OutOfPorts)
+                    }
                     Refusal::Errno(errno, None) => {
                         (errno.to_string(), AttemptError::Errno(errno.0))
                     }
