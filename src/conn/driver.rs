@@ -265,6 +265,8 @@ impl Conn {
         };
         match dns::resolve(&self.lp, query, done) {
             Ok(request) => {
+                // The connection counts for itself, for as long as the program wants it to.
+                request.unref();
                 self.with_establishing(|e| {
                     e.request = Some(request);
                     e.looked_up = true;
