@@ -167,7 +167,7 @@ pub unsafe extern "C" fn conn_local_addr(
     fallible(|| unsafe { socket_address(c, addr, len, false) })
 }
 
-/// As conn_local_addr, for the peer's address.
+/// As conn_local_addr, for the peer's address. ENOTCONN also before CONN_READY.
 ///
 /// # Safety
 /// The pointers are NULL or valid.

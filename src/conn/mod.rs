@@ -371,8 +371,11 @@ impl Conn {
             .ok_or(Errno(libc::ENOENT))
     }
 
-    /// The address of one end. ENOTCONN when there is none.
+    /// The address of one end. ENOTCONN when there is none; there is no peer before READY.
     pub fn socket_address(&self, peer: bool) -> Result<socket2::SockAddr, Errno> {
+        if peer && !self.established.get() {
+            return Err(Errno(libc::ENOTCONN));
+        }
         let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
         // SAFETY: the transport owns the descriptor and `transport` keeps it open for the whole call.
         let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(transport.fd()) };
