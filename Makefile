@@ -118,7 +118,7 @@ check-loop: all certs
 	    'Rust tests' '$(CARGO) test $(CARGOFLAGS) $(features) --lib evloop'
 
 check-debug: debug certs
-	@BUILD=$(build)/c-tests-debug LDLIBS='$(call link,$(build)/debug)' $(c_tests)
+	@NETCONN_TEST_DEBUG=1 BUILD=$(build)/c-tests-debug LDLIBS='$(call link,$(build)/debug)' $(c_tests)
 
 check-valgrind: all certs
 	@BUILD=$(build)/c-tests-valgrind LDLIBS='$(call link,$(build))' RUNNER=valgrind $(c_tests)

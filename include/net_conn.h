@@ -347,7 +347,7 @@ int conn_get_fd(struct net_conn *c);
  */
 int conn_local_addr(struct net_conn *c, struct sockaddr *addr, socklen_t *len);
 
-/** As conn_local_addr, for the peer's address. */
+/** As conn_local_addr, for the peer's address. ENOTCONN also before CONN_READY. */
 int conn_peer_addr(struct net_conn *c, struct sockaddr *addr, socklen_t *len);
 
 /** The protocol agreed on by ALPN, valid until conn_close; NULL while there is none. */

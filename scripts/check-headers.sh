@@ -47,6 +47,7 @@ if printf '#include <openssl/ssl.h>\n' | "$CC" -E - >/dev/null 2>&1; then
     try "all headers, OpenSSL's before" "#include <openssl/ssl.h>\n$forwards$use"
     try "all headers, OpenSSL's after" "$forwards#include <openssl/ssl.h>\n$use"
 fi
+try "each function at the type that programs were written for" '#include "c-tests/headers/prototypes.c"\n'
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -98,7 +98,12 @@ pub fn emit(level: Level, message: fmt::Arguments<'_>) {
     }
     let errno = crate::errno::Errno::last();
     let mut text = fmt::format(message).into_bytes();
-    text.retain(|b| *b != 0);
+    // One line, whatever a program or a peer put into a name: nobody writes a line of his own into somebody's log.
+    for byte in &mut text {
+        if byte.is_ascii_control() {
+            *byte = b' ';
+        }
+    }
     let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
     // The lock is open again: the sink may set another sink.
     match (sink, CString::new(text)) {

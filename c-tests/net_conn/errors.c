@@ -6,10 +6,12 @@
 #include "../support/transports.h"
 #include "../support/world.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct client *fails(const char *host, const char *port, const struct conn_options *o, enum conn_error kind, int error) {
     struct conn_options defaults = options();
@@ -88,6 +90,26 @@ TEST(refused_by_a_unix_socket) {
     struct peer *peer = PEER(.family = AF_UNIX, .address = path);
     peer_stop_listening(peer);
     fails(text("unix:%s%s", path, ""), NULL, NULL, CONN_ERR_CONNECT, ECONNREFUSED);
+}
+
+/* One free port in all, and a connection that has it. */
+static struct client *take_the_only_port(struct peer *peer, struct ev_loop *loop) {
+    int fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "40001 40001", 11) != 11) SKIP("the range of local ports cannot be set");
+    close(fd);
+    struct conn_options o = options();
+    struct client *first = client_open(loop, "127.0.0.1", peer_port(peer), &o);
+    client_wait_ready(first);
+    return first;
+}
+
+TEST(out_of_ports) {
+    enter_world();
+    struct peer *peer = PEER(.port = 7);
+    struct client *first = take_the_only_port(peer, test_loop());
+    struct client *client = fails("127.0.0.1", "7", NULL, CONN_ERR_RESOURCE, EADDRNOTAVAIL);
+    CHECK_CONTAINS(client->message, "127.0.0.1:7 Cannot assign requested address");
+    client_echo(first, "unharmed");
 }
 
 /* ---- Names ----------------------------------------------------------------------------------------------------------- */

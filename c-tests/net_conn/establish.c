@@ -370,6 +370,24 @@ TEST(an_unrefd_connection_does_not_keep_the_loop) {
     client_echo(client, "still there");
 }
 
+TEST(an_unrefd_connection_does_not_keep_the_loop_in_its_phases) {
+    enter_world();
+    set_name_server("127.0.0.1");
+    dead_name_server("127.0.0.1");
+    char port[8];
+    snprintf(port, sizeof port, "%d", full_queue(AF_INET, NULL, 0));
+    struct conn_options o = options();
+    struct ev_loop *loop = test_loop();
+    struct client *resolving = client_open(loop, "slow.example", "80", &o);
+    struct client *connecting = client_open(loop, "127.0.0.1", port, &o);
+    conn_unref(resolving->c);
+    conn_unref(connecting->c);
+    evloop_run(loop); /* returns: nothing that keeps it running is left */
+    CHECK_INT(resolving->c->state, CONN_RESOLVING);
+    CHECK_INT(connecting->c->state, CONN_CONNECTING);
+    CHECK_INT(resolving->errors + connecting->errors, 0);
+}
+
 /* ---- Closed before the outcome --------------------------------------------------------------------------------------- */
 
 static void close_in_state(enum conn_state state, const char *host, const char *port, const struct conn_options *o) {

@@ -330,4 +330,31 @@ TEST(options_that_do_not_fit) {
     close(fds[1]);
 }
 
+ALL_TRANSPORTS(calls_before_ready) {
+    int ends[2];
+    tcp_pair(ends);
+    struct conn_options o = options_of(version);
+    if (version) o.server_name = "localhost";
+    struct client *client = client_adopt(test_loop(), ends[0], &o);
+    char byte;
+    struct iovec piece = {&byte, 1};
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    CHECK_INT(client->c->state, version ? CONN_TLS_HANDSHAKE : CONN_CONNECTING);
+    CHECK_INT(client->c->ssl != NULL, version != 0);
+    CHECK_ERRNO(conn_try_read(client->c, &byte, 1), ENOTCONN);
+    CHECK_ERRNO(conn_try_write(client->c, &byte, 1), ENOTCONN);
+    CHECK_ERRNO(conn_try_writev(client->c, &piece, 1), ENOTCONN);
+    CHECK_ERRNO(conn_shutdown(client->c), ENOTCONN);
+    CHECK_ERRNO(conn_peer_addr(client->c, (struct sockaddr *)&address, &len), ENOTCONN);
+    CHECK_INT(conn_get_fd(client->c), ends[0]);
+    CHECK_PTR_NULL(conn_get_tls_version(client->c));
+    CHECK_PTR_NULL(conn_get_cipher(client->c));
+    CHECK_PTR_NULL(conn_get_alpn(client->c));
+    CHECK_INT(conn_session_reused(client->c), 0);
+    CHECK_INT(conn_get_verify_result(client->c), -1);
+    CHECK_INT(conn_pending(client->c), 0);
+    close(ends[1]);
+}
+
 TEST_MAIN

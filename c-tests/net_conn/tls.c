@@ -243,7 +243,8 @@ BOTH_VERSIONS(the_chain_alone) {
 BOTH_VERSIONS(nothing_verified) {
     struct conn_options o = tls_options();
     CHECK_INT(netconn_tls_set_verify(o.tls, NETCONN_TLS_VERIFY_NONE), 0);
-    connects(test_loop(), "localhost", server(version, "self-signed"), &o);
+    struct client *client = connects(test_loop(), "localhost", server(version, "self-signed"), &o);
+    CHECK_INT(conn_get_verify_result(client->c), -1); /* not what OpenSSL found without being asked */
     connects(test_loop(), "localhost", server(version, "expired"), &o);
     connects(test_loop(), "localhost", server(version, "wrong-name"), &o);
 }
@@ -312,6 +313,22 @@ BOTH_VERSIONS(the_default_context_can_be_replaced) {
     struct client *client = client_open(test_loop(), "localhost", peer_port(peer), &o);
     client_wait_error(client);
     CHECK_FAILED_WITH(client, CONN_ERR_CERTIFICATE, EPROTO);
+}
+
+BOTH_VERSIONS(the_default_options_hold_their_context) {
+    struct peer *peer = TLS_PEER(version);
+    struct verdicts verdicts = {.answer = -1};
+    struct conn_options o = options();
+    o.tls = netconn_tls_client(cert(CERT_CA));
+    CHECK_PTR_NOT_NULL(o.tls);
+    CHECK_INT(netconn_tls_set_verify_callback(o.tls, judge, &verdicts), 0);
+    CHECK_INT(conn_set_default_options(&o), 0);
+    netconn_tls_free(&o.tls); /* its callbacks go on, as long as the process may connect with it */
+    struct client *client = client_new(test_loop());
+    client->c = conn_new(client->loop, "localhost", peer_port(peer), true, client_on_ready, client_on_error, client);
+    client_wait_ready(client);
+    CHECK_CMP(verdicts.calls, >=, 1);
+    CHECK_INT(conn_set_default_options(NULL), 0);
 }
 
 BOTH_VERSIONS(a_context_freed_while_in_use) {

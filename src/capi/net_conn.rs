@@ -11,6 +11,7 @@ use crate::conn::options::{self, Options};
 use crate::conn::view::{RawCallback, View};
 use crate::conn::{Conn, Observer};
 use crate::errno::Errno;
+use crate::evloop::Loop;
 use crate::tls::Context;
 use std::ffi::{c_char, c_int, c_uint, c_void, CStr};
 use std::mem::{offset_of, size_of};
@@ -183,40 +184,50 @@ pub(super) fn raw(callback: conn_event_cb) -> RawCallback {
     unsafe { std::mem::transmute::<conn_event_cb, RawCallback>(callback) }
 }
 
-/// Holds the connection for the length of a call: a callback that runs inside may close it.
+/// Holds the connection for the length of a call of `function`: a callback that runs inside may close it.
 ///
 /// # Safety
 /// `c` is NULL or a connection that was not closed yet.
-pub(super) unsafe fn hold(c: *mut net_conn) -> Option<Rc<Conn>> {
+pub(super) unsafe fn hold(c: *mut net_conn, function: &str) -> Option<Rc<Conn>> {
     if c.is_null() {
         return None;
     }
     let conn: *const Conn = c.cast_const().cast();
     // SAFETY: every `net_conn` that C holds is the address inside an Rc that its loop owns until the close.
-    unsafe {
+    let conn = unsafe {
         Rc::increment_strong_count(conn);
-        Some(Rc::from_raw(conn))
-    }
+        Rc::from_raw(conn)
+    };
+    conn.event_loop().check_thread(function);
+    Some(conn)
 }
 
 /// As [`hold`], where NULL is an error.
 ///
 /// # Safety
 /// As for [`hold`].
-pub(super) unsafe fn required(c: *mut net_conn) -> Result<Rc<Conn>, Errno> {
+pub(super) unsafe fn required(c: *mut net_conn, function: &str) -> Result<Rc<Conn>, Errno> {
     // SAFETY: as the caller promises.
-    unsafe { hold(c) }.ok_or(Errno(libc::EINVAL))
+    unsafe { hold(c, function) }.ok_or(Errno(libc::EINVAL))
 }
 
 /// Looks at a connection without running anything; `neutral` for NULL.
 ///
 /// # Safety
 /// As for [`hold`].
-pub(super) unsafe fn look<R>(c: *mut net_conn, neutral: R, look: impl FnOnce(&Conn) -> R) -> R {
+pub(super) unsafe fn look<R>(
+    c: *mut net_conn,
+    function: &str,
+    neutral: R,
+    look: impl FnOnce(&Conn) -> R,
+) -> R {
     let conn: *const Conn = c.cast_const().cast();
     // SAFETY: NULL, or the address inside an Rc that the loop owns until the close, which cannot come during a look.
     match unsafe { conn.as_ref() } {
-        Some(conn) => look(conn),
+        Some(conn) => {
+            conn.event_loop().check_thread(function);
+            look(conn)
+        }
         None => neutral,
     }
 }
@@ -251,7 +262,10 @@ pub unsafe extern "C" fn conn_new(
         let mut options = options::defaults();
         options.use_tls = use_tls != 0;
         // SAFETY: as the caller promises.
-        unsafe { open(lp, host, port, options, on_ready, on_error, arg) }
+        unsafe {
+            let lp = evloop::loop_or_default(lp, "conn_new")?;
+            open(&lp, host, port, options, on_ready, on_error, arg)
+        }
     })
 }
 
@@ -276,7 +290,8 @@ pub unsafe extern "C" fn conn_new_with(
         // SAFETY: as the caller promises.
         unsafe {
             let options = net_conn_options::read(options)?.unwrap_or_else(options::defaults);
-            open(lp, host, port, options, on_ready, on_error, arg)
+            let lp = evloop::loop_or_default(lp, "conn_new_with")?;
+            open(&lp, host, port, options, on_ready, on_error, arg)
         }
     })
 }
@@ -284,7 +299,7 @@ pub unsafe extern "C" fn conn_new_with(
 /// # Safety
 /// As for `conn_new`.
 unsafe fn open(
-    lp: *mut ev_loop,
+    lp: &Rc<Loop>,
     host: *const c_char,
     port: *const c_char,
     options: Options,
@@ -293,14 +308,12 @@ unsafe fn open(
     arg: *mut c_void,
 ) -> Result<*mut net_conn, Errno> {
     guard::quiet_panics();
-    // SAFETY: as the caller promises.
-    let lp = unsafe { evloop::loop_or_default(lp, "conn_new") }?;
     // SAFETY: not NULL, and the caller promises NUL-terminated strings.
     let text = |s: *const c_char| (!s.is_null()).then(|| unsafe { CStr::from_ptr(s) });
     let host = text(host).ok_or(Errno(libc::EINVAL))?;
     let port = text(port);
     let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
-    let conn = Conn::open(&lp, host, port, options, &CallC, prepare)?;
+    let conn = Conn::open(lp, host, port, options, &CallC, prepare)?;
     Ok(Rc::as_ptr(&conn).cast_mut().cast())
 }
 
@@ -356,7 +369,7 @@ pub unsafe extern "C" fn conn_from_fd(
 pub unsafe extern "C" fn conn_close(c: *mut net_conn) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_close") } {
             conn.close();
         }
     })
@@ -370,7 +383,7 @@ pub unsafe extern "C" fn conn_close(c: *mut net_conn) {
 pub unsafe extern "C" fn conn_abort(c: *mut net_conn) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_abort") } {
             conn.abort();
         }
     })
@@ -421,7 +434,7 @@ pub unsafe extern "C" fn conn_set_default_tls(context: SocketTLSContext_T) -> c_
 pub unsafe extern "C" fn conn_ref(c: *mut net_conn) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_ref") } {
             conn.set_ref(true);
         }
     })
@@ -435,7 +448,7 @@ pub unsafe extern "C" fn conn_ref(c: *mut net_conn) {
 pub unsafe extern "C" fn conn_unref(c: *mut net_conn) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_unref") } {
             conn.set_ref(false);
         }
     })
@@ -449,7 +462,7 @@ pub unsafe extern "C" fn conn_unref(c: *mut net_conn) {
 pub unsafe extern "C" fn conn_set_data(c: *mut net_conn, data: *mut c_void) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_set_data") } {
             conn.view.data.set(data);
         }
     })
@@ -462,5 +475,9 @@ pub unsafe extern "C" fn conn_set_data(c: *mut net_conn, data: *mut c_void) {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_data(c: *mut net_conn) -> *mut c_void {
     // SAFETY: as the caller promises.
-    unsafe { look(c, std::ptr::null_mut(), |conn| conn.view.data.get()) }
+    unsafe {
+        look(c, "conn_get_data", std::ptr::null_mut(), |conn| {
+            conn.view.data.get()
+        })
+    }
 }

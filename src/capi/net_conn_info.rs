@@ -18,9 +18,12 @@ use std::ffi::{c_char, c_int, c_long, CStr};
 pub unsafe extern "C" fn conn_get_state(c: *mut net_conn) -> conn_state_t {
     // SAFETY: as the caller promises.
     unsafe {
-        look(c, conn_state::CONN_CLOSED as c_int, |conn| {
-            conn.view.state.get()
-        })
+        look(
+            c,
+            "conn_get_state",
+            conn_state::CONN_CLOSED as c_int,
+            |conn| conn.view.state.get(),
+        )
     }
 }
 
@@ -34,7 +37,7 @@ pub unsafe extern "C" fn conn_get_state(c: *mut net_conn) -> conn_state_t {
 pub unsafe extern "C" fn conn_get_error_msg(c: *mut net_conn) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe {
-        look(c, std::ptr::null(), |conn| {
+        look(c, "conn_get_error_msg", std::ptr::null(), |conn| {
             // The text lives in the connection, which its loop owns until the close.
             conn.failure()
                 .map_or(std::ptr::null(), |f| f.message.as_ptr())
@@ -50,7 +53,7 @@ pub unsafe extern "C" fn conn_get_error_msg(c: *mut net_conn) -> *const c_char {
 pub unsafe extern "C" fn conn_get_host(c: *mut net_conn) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe {
-        look(c, std::ptr::null(), |conn| {
+        look(c, "conn_get_host", std::ptr::null(), |conn| {
             conn.view.host.get().cast_const()
         })
     }
@@ -64,7 +67,7 @@ pub unsafe extern "C" fn conn_get_host(c: *mut net_conn) -> *const c_char {
 pub unsafe extern "C" fn conn_get_port(c: *mut net_conn) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe {
-        look(c, std::ptr::null(), |conn| {
+        look(c, "conn_get_port", std::ptr::null(), |conn| {
             conn.view.port.get().cast_const()
         })
     }
@@ -77,7 +80,11 @@ pub unsafe extern "C" fn conn_get_port(c: *mut net_conn) -> *const c_char {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_use_tls(c: *mut net_conn) -> c_bool {
     // SAFETY: as the caller promises.
-    unsafe { look(c, 0, |conn| c_bool::from(conn.view.use_tls.get())) }
+    unsafe {
+        look(c, "conn_get_use_tls", 0, |conn| {
+            c_bool::from(conn.view.use_tls.get())
+        })
+    }
 }
 
 /// The kind of the failure; CONN_ERR_NONE while there is none, and for NULL.
@@ -88,9 +95,12 @@ pub unsafe extern "C" fn conn_get_use_tls(c: *mut net_conn) -> c_bool {
 pub unsafe extern "C" fn conn_get_error(c: *mut net_conn) -> conn_error_t {
     // SAFETY: as the caller promises.
     unsafe {
-        look(c, conn_error::CONN_ERR_NONE as c_int, |conn| {
-            conn.failure().map_or(0, |f| f.kind as c_int)
-        })
+        look(
+            c,
+            "conn_get_error",
+            conn_error::CONN_ERR_NONE as c_int,
+            |conn| conn.failure().map_or(0, |f| f.kind as c_int),
+        )
     }
 }
 
@@ -103,7 +113,11 @@ pub unsafe extern "C" fn conn_get_error(c: *mut net_conn) -> conn_error_t {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_errno(c: *mut net_conn) -> c_int {
     // SAFETY: as the caller promises.
-    unsafe { look(c, 0, |conn| conn.failure().map_or(0, |f| f.code)) }
+    unsafe {
+        look(c, "conn_get_errno", 0, |conn| {
+            conn.failure().map_or(0, |f| f.code)
+        })
+    }
 }
 
 /// OpenSSL's verify code of the peer's certificate (0 is X509_V_OK); -1 when none was verified. Stays after a failure.
@@ -113,7 +127,11 @@ pub unsafe extern "C" fn conn_get_errno(c: *mut net_conn) -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_verify_result(c: *mut net_conn) -> c_long {
     // SAFETY: as the caller promises.
-    unsafe { look(c, -1, |conn| conn.verify_result() as c_long) }
+    unsafe {
+        look(c, "conn_get_verify_result", -1, |conn| {
+            conn.verify_result() as c_long
+        })
+    }
 }
 
 /// The socket, owned by the connection; -1 with errno ENOTCONN when there is none, and for NULL (EINVAL).
@@ -124,7 +142,7 @@ pub unsafe extern "C" fn conn_get_verify_result(c: *mut net_conn) -> c_long {
 pub unsafe extern "C" fn conn_get_fd(c: *mut net_conn) -> c_int {
     fallible(|| {
         // SAFETY: as the caller promises.
-        let fd = unsafe { required(c) }?.view.fd.get();
+        let fd = unsafe { required(c, "conn_get_fd") }?.view.fd.get();
         if fd < 0 {
             return Err(Errno(libc::ENOTCONN));
         }
@@ -149,7 +167,7 @@ pub unsafe extern "C" fn conn_local_addr(
     fallible(|| unsafe { socket_address(c, addr, len, false) })
 }
 
-/// As conn_local_addr, for the peer's address.
+/// As conn_local_addr, for the peer's address. ENOTCONN also before CONN_READY.
 ///
 /// # Safety
 /// The pointers are NULL or valid.
@@ -172,7 +190,14 @@ unsafe fn socket_address(
     peer: bool,
 ) -> Result<c_int, Errno> {
     // SAFETY: as the caller promises.
-    let conn = unsafe { required(c) }?;
+    let conn = unsafe {
+        let function = if peer {
+            "conn_peer_addr"
+        } else {
+            "conn_local_addr"
+        };
+        required(c, function)
+    }?;
     if addr.is_null() || len.is_null() {
         return Err(Errno(libc::EINVAL));
     }
@@ -194,7 +219,7 @@ unsafe fn socket_address(
 pub unsafe extern "C" fn conn_get_alpn(c: *mut net_conn) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe {
-        look(c, std::ptr::null(), |conn| {
+        look(c, "conn_get_alpn", std::ptr::null(), |conn| {
             conn.alpn().map_or(std::ptr::null(), CStr::as_ptr)
         })
     }
@@ -208,13 +233,18 @@ pub unsafe extern "C" fn conn_get_alpn(c: *mut net_conn) -> *const c_char {
 pub unsafe extern "C" fn conn_get_tls_version(c: *mut net_conn) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe {
-        look(c, std::ptr::null(), |conn| match conn.tls_version() {
-            Some("TLSv1.3") => c"TLSv1.3".as_ptr(),
-            Some("TLSv1.2") => c"TLSv1.2".as_ptr(),
-            Some("TLSv1.1") => c"TLSv1.1".as_ptr(),
-            Some("TLSv1") => c"TLSv1".as_ptr(),
-            _ => std::ptr::null(),
-        })
+        look(
+            c,
+            "conn_get_tls_version",
+            std::ptr::null(),
+            |conn| match conn.tls_version() {
+                Some("TLSv1.3") => c"TLSv1.3".as_ptr(),
+                Some("TLSv1.2") => c"TLSv1.2".as_ptr(),
+                Some("TLSv1.1") => c"TLSv1.1".as_ptr(),
+                Some("TLSv1") => c"TLSv1".as_ptr(),
+                _ => std::ptr::null(),
+            },
+        )
     }
 }
 
@@ -226,7 +256,7 @@ pub unsafe extern "C" fn conn_get_tls_version(c: *mut net_conn) -> *const c_char
 pub unsafe extern "C" fn conn_get_cipher(c: *mut net_conn) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe {
-        look(c, std::ptr::null(), |conn| {
+        look(c, "conn_get_cipher", std::ptr::null(), |conn| {
             conn.cipher().map_or(std::ptr::null(), CStr::as_ptr)
         })
     }
@@ -239,7 +269,11 @@ pub unsafe extern "C" fn conn_get_cipher(c: *mut net_conn) -> *const c_char {
 #[no_mangle]
 pub unsafe extern "C" fn conn_session_reused(c: *mut net_conn) -> c_bool {
     // SAFETY: as the caller promises.
-    unsafe { look(c, 0, |conn| c_bool::from(conn.session_reused())) }
+    unsafe {
+        look(c, "conn_session_reused", 0, |conn| {
+            c_bool::from(conn.session_reused())
+        })
+    }
 }
 
 /// How long the phases took; valid until conn_close, changing as phases end. NULL for NULL.
@@ -249,7 +283,11 @@ pub unsafe extern "C" fn conn_session_reused(c: *mut net_conn) -> c_bool {
 #[no_mangle]
 pub unsafe extern "C" fn conn_get_timing(c: *mut net_conn) -> *const conn_timing {
     // SAFETY: as the caller promises.
-    unsafe { look(c, std::ptr::null(), |conn| conn.timing_address().cast()) }
+    unsafe {
+        look(c, "conn_get_timing", std::ptr::null(), |conn| {
+            conn.timing_address().cast()
+        })
+    }
 }
 
 /// The peer's certificate. The caller sets certificate->size to sizeof(struct conn_certificate) before.
@@ -266,7 +304,7 @@ pub unsafe extern "C" fn conn_get_peer_certificate(
     fallible(|| {
         // SAFETY: as the caller promises.
         unsafe {
-            let conn = required(c)?;
+            let conn = required(c, "conn_get_peer_certificate")?;
             super::tls_types::write_certificate(certificate, || conn.peer_certificate())?;
         }
         Ok(0)

@@ -31,7 +31,7 @@ unsafe fn direct_fd(c: *mut net_conn, buf: *const c_void, len: usize) -> c_int {
 #[cold]
 unsafe fn after_direct(c: *mut net_conn, operation: Operation, count: isize) -> Option<isize> {
     // SAFETY: as the caller promises.
-    let errno = infallible(None, || unsafe { hold(c) }?.after_direct(operation, count))?;
+    let errno = infallible(None, || unsafe { hold(c, "conn_try_read or conn_try_write") }?.after_direct(operation, count))?;
     errno.set();
     Some(-1)
 }
@@ -42,7 +42,7 @@ unsafe fn after_direct(c: *mut net_conn, operation: Operation, count: isize) -> 
 unsafe fn read_through_core(c: *mut net_conn, buf: *mut c_void, len: usize) -> isize {
     fallible(|| {
         // SAFETY: as the caller promises.
-        let conn = unsafe { required(c) }?;
+        let conn = unsafe { required(c, "conn_try_read") }?;
         if len == 0 {
             return conn.read(&mut []).map(|n| n as isize);
         }
@@ -63,7 +63,7 @@ unsafe fn read_through_core(c: *mut net_conn, buf: *mut c_void, len: usize) -> i
 unsafe fn write_through_core(c: *mut net_conn, buf: *const c_void, len: usize) -> isize {
     fallible(|| {
         // SAFETY: as the caller promises.
-        let (conn, buf) = unsafe { (required(c)?, guard::bytes(buf, len)?) };
+        let (conn, buf) = unsafe { (required(c, "conn_try_write")?, guard::bytes(buf, len)?) };
         conn.write(buf).map(|n| n as isize)
     })
 }
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn conn_try_writev(
 ) -> isize {
     fallible(|| {
         // SAFETY: as the caller promises.
-        let conn = unsafe { required(c) }?;
+        let conn = unsafe { required(c, "conn_try_writev") }?;
         let count = usize::try_from(n).map_err(|_| Errno(libc::EINVAL))?;
         if count > 0 && iov.is_null() {
             return Err(Errno(libc::EINVAL));
@@ -176,7 +176,9 @@ pub unsafe extern "C" fn conn_try_writev(
 pub unsafe extern "C" fn conn_shutdown(c: *mut net_conn) -> c_int {
     fallible(|| {
         // SAFETY: as the caller promises.
-        unsafe { required(c) }?.shutdown().map(|()| 0)
+        unsafe { required(c, "conn_shutdown") }?
+            .shutdown()
+            .map(|()| 0)
     })
 }
 
@@ -195,7 +197,7 @@ pub unsafe extern "C" fn conn_set_readable_callback(
 ) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_set_readable_callback") } {
             conn.view.readable_cb.set(raw(cb));
             conn.view.readable_arg.set(arg);
             conn.view.rw_arg.set(arg);
@@ -217,7 +219,7 @@ pub unsafe extern "C" fn conn_set_writable_callback(
 ) {
     infallible((), || {
         // SAFETY: as the caller promises.
-        if let Some(conn) = unsafe { hold(c) } {
+        if let Some(conn) = unsafe { hold(c, "conn_set_writable_callback") } {
             conn.view.writable_cb.set(raw(cb));
             conn.view.writable_arg.set(arg);
             conn.view.rw_arg.set(arg);
@@ -233,5 +235,5 @@ pub unsafe extern "C" fn conn_set_writable_callback(
 #[no_mangle]
 pub unsafe extern "C" fn conn_pending(c: *mut net_conn) -> usize {
     // SAFETY: as the caller promises.
-    unsafe { look(c, 0, |conn| conn.pending()) }
+    unsafe { look(c, "conn_pending", 0, |conn| conn.pending()) }
 }

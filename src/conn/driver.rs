@@ -265,6 +265,8 @@ impl Conn {
         };
         match dns::resolve(&self.lp, query, done) {
             Ok(request) => {
+                // The connection counts for itself, for as long as the program wants it to.
+                request.unref();
                 self.with_establishing(|e| {
                     e.request = Some(request);
                     e.looked_up = true;
@@ -351,7 +353,14 @@ impl Conn {
                 self.show_newest_attempt();
             }
             Err(refusal) => {
+                let bound = options.local_addr.as_ref().map(|a| a.family());
                 let (reason, error) = match refusal {
+                    // The kernel chose the address, so what it did not find is a port.
+                    Refusal::Errno(errno @ Errno(libc::EADDRNOTAVAIL), None)
+                        if addr.is_ipv4() && bound != Some(addr.family()) =>
+                    {
+                        (errno.to_string(), AttemptError::OutOfPorts)
+                    }
                     Refusal::Errno(errno, None) => {
                         (errno.to_string(), AttemptError::Errno(errno.0))
                     }

@@ -165,7 +165,6 @@ impl Conn {
         observer: &'static dyn Observer,
     ) -> Result<Rc<Conn>, Errno> {
         lp.check_process()?;
-        lp.check_thread("conn_new");
         let machine = Machine::new(options.limits(), options.use_tls);
         let view = View::new(
             host.to_owned().into_raw(),
@@ -242,7 +241,6 @@ impl Conn {
         if self.closed.replace(true) {
             return;
         }
-        self.lp.check_thread("conn_close");
         if reset || self.lp.check_process().is_err() {
             // In a forked child the TLS state and the kernel's registrations are the parent's: only our descriptor goes.
             if let (true, Some(transport)) = (reset, self.transport()) {
@@ -378,8 +376,11 @@ impl Conn {
             .ok_or(Errno(libc::ENOENT))
     }
 
-    /// The address of one end. ENOTCONN when there is none.
+    /// The address of one end. ENOTCONN when there is none; there is no peer before READY.
     pub fn socket_address(&self, peer: bool) -> Result<socket2::SockAddr, Errno> {
+        if peer && !self.established.get() {
+            return Err(Errno(libc::ENOTCONN));
+        }
         let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
         // SAFETY: the transport owns the descriptor and `transport` keeps it open for the whole call.
         let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(transport.fd()) };

@@ -3,7 +3,7 @@
 use super::machine::Limits;
 use crate::clock::{self, Nanos, SECOND};
 use crate::errno::Errno;
-use crate::tls::Context;
+use crate::tls::{Context, Hold};
 use std::ffi::c_int;
 use std::os::fd::RawFd;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -101,22 +101,31 @@ impl Options {
     }
 }
 
-static DEFAULTS: RwLock<Option<Options>> = RwLock::new(None);
+/// What the process connects with, and its hold on the context: whose callbacks are called though the program has
+/// freed its handle.
+struct Defaults {
+    options: Options,
+    _hold: Option<Hold>,
+}
+
+static DEFAULTS: RwLock<Option<Defaults>> = RwLock::new(None);
 
 /// What a connection without options of its own uses.
 pub fn defaults() -> Options {
-    DEFAULTS
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone()
-        .unwrap_or_default()
+    let slot = DEFAULTS.read().unwrap_or_else(PoisonError::into_inner);
+    let chosen = slot.as_ref().map(|defaults| defaults.options.clone());
+    chosen.unwrap_or_default()
 }
 
 /// Replaces [`defaults`]; `None` brings the built-in ones back.
 pub fn set_defaults(options: Option<Options>) {
+    let new = options.map(|options| Defaults {
+        _hold: options.tls.clone().map(Hold::new),
+        options,
+    });
     let old = {
         let mut slot = DEFAULTS.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *slot, options)
+        std::mem::replace(&mut *slot, new)
     };
     // Outside the lock: it may hold the last reference to a context.
     drop(old);

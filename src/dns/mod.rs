@@ -106,6 +106,8 @@ pub struct Request {
 
 struct Pending {
     lp: Weak<Loop>,
+    /// The loop counts it.
+    holds: bool,
     completion: Rc<Completion>,
     /// What the resolver has to be told when nobody waits any more.
     interest: Option<(Arc<Resolver>, Ticket)>,
@@ -116,6 +118,18 @@ impl Request {
     pub fn cancel(&self) {
         if let Some(completion) = self.settle() {
             completion.cancel();
+        }
+    }
+
+    /// The lookup alone does not keep the loop running: whoever asked counts for itself.
+    pub fn unref(&self) {
+        if let Some(mut pending) = self.pending.take() {
+            if std::mem::take(&mut pending.holds) {
+                if let Some(lp) = pending.lp.upgrade() {
+                    lp.release();
+                }
+            }
+            self.pending.set(Some(pending));
         }
     }
 
@@ -132,7 +146,7 @@ impl Request {
     /// Nothing is awaited any more: lets the loop and the resolver go.
     fn settle(&self) -> Option<Rc<Completion>> {
         let pending = self.pending.take()?;
-        if let Some(lp) = pending.lp.upgrade() {
+        if let (Some(lp), true) = (pending.lp.upgrade(), pending.holds) {
             lp.release();
         }
         if let Some((resolver, ticket)) = pending.interest {
@@ -155,8 +169,8 @@ impl Drop for Settled {
     }
 }
 
-/// Starts a lookup. `done` runs once, from the loop, never inside this call. The lookup keeps the loop running. The
-/// request lives at least until `done` has run, was cancelled, or went with its loop.
+/// Starts a lookup. `done` runs once, from the loop, never inside this call. The lookup keeps the loop running, unless
+/// [`Request::unref`] says otherwise. The request lives at least until `done` has run, was cancelled, or went with its loop.
 pub fn resolve(
     lp: &Rc<Loop>,
     query: Query,
@@ -186,6 +200,7 @@ pub fn resolve(
     lp.hold();
     request.pending.set(Some(Pending {
         lp: Rc::downgrade(lp),
+        holds: true,
         completion,
         interest: None,
     }));

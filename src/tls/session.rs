@@ -317,6 +317,10 @@ impl Session {
     /// OpenSSL's X509 verify code; -1 when no certificate was verified.
     pub fn verify_result(&self) -> i64 {
         let state = self.state();
+        if state.mode == Verify::None {
+            // OpenSSL looks at a server's chain all the same, and nobody acts on what it thinks.
+            return -1;
+        }
         if let Some(refusal) = &*state.refusal.borrow() {
             return i64::from(refusal.error);
         }
