@@ -23,10 +23,15 @@ struct echo_life {
     bool shut, closed;
     enum conn_error kind; /* of the failure, if there was one */
     int error;
+    double seconds; /* set by the caller: once READY, all is closed after this time; 0: never */
+    struct evloop_timer *patience;
+    bool gave_up;
 };
 
 static inline void echo_close(struct echo_life *life) {
     life->closed = true;
+    evloop_timer_free(life->patience);
+    life->patience = NULL;
     conn_close(life->c);
     life->c = NULL;
 }
@@ -57,6 +62,12 @@ static inline void echo_moves(struct net_conn *c, void *arg) {
     echo_go_on(life);
 }
 
+static inline void echo_give_up(void *arg) {
+    struct echo_life *life = arg;
+    life->gave_up = true;
+    echo_close(life);
+}
+
 static inline void echo_ready(struct net_conn *c, void *arg) {
     struct echo_life *life = arg;
     CHECK(!life->closed);
@@ -65,6 +76,7 @@ static inline void echo_ready(struct net_conn *c, void *arg) {
     check_members(c);
     conn_set_readable_callback(c, echo_moves, life);
     conn_set_writable_callback(c, echo_moves, life);
+    if (life->seconds > 0) life->patience = evloop_timer_start(life->loop, life->seconds, 0, echo_give_up, life);
 }
 
 static inline void echo_failed(struct net_conn *c, void *arg) {
@@ -83,7 +95,7 @@ static inline void echo_failed(struct net_conn *c, void *arg) {
 
 /* True when all went well. Needs a time limit of the caller's own, which tells a hang. */
 static inline bool live_echo(const char *port, const struct conn_options *o, struct echo_life *life) {
-    *life = (struct echo_life){0};
+    *life = (struct echo_life){.seconds = life->seconds};
     life->loop = evloop_new();
     if (!life->loop) {
         CHECK(errno != 0);
@@ -102,7 +114,7 @@ static inline bool live_echo(const char *port, const struct conn_options *o, str
     }
     evloop_run(life->loop); /* what lingers */
     evloop_free(life->loop);
-    return life->got == 5 && life->errors == 0;
+    return life->got == 5 && life->errors == 0 && !life->gave_up;
 }
 
 /* The peers' threads close their ends, and the resolver's come back from their files, a moment later. */

@@ -110,7 +110,7 @@ static const struct misfortune {
 static int suffer(const struct misfortune *misfortune, const char *port, const struct conn_options *o, bool for_ever, int fds) {
     int n = 0;
     for (bool hit = true; hit;) {
-        struct echo_life life;
+        struct echo_life life = {.seconds = 0};
         dns_shutdown(); /* the name is looked up anew */
         victim = misfortune->call;
         with_errno = misfortune->error;
@@ -140,7 +140,7 @@ ALL_TRANSPORTS(each_call_fails_once) {
     struct conn_options o = options_of(version);
     o.keepalive = 60;
     o.resolve_timeout = o.connect_timeout = o.tls_timeout = slow(20);
-    struct echo_life life;
+    struct echo_life life = {.seconds = 0};
     int fds = fd_count();
     CHECK(live_echo(peer_port(peer), &o, &life)); /* what is made once in a process is made */
     dns_shutdown();
@@ -161,7 +161,7 @@ ALL_TRANSPORTS(a_call_fails_from_some_time_on) {
     };
     struct peer *peer = peer_of(version, NULL, NULL);
     struct conn_options o = options_of(version);
-    struct echo_life life;
+    struct echo_life life = {.seconds = 0};
     int fds = fd_count();
     CHECK(live_echo(peer_port(peer), &o, &life));
     dns_shutdown();
