@@ -30,8 +30,11 @@ unsafe fn direct_fd(c: *mut net_conn, buf: *const c_void, len: usize) -> c_int {
 /// As for [`hold`].
 #[cold]
 unsafe fn after_direct(c: *mut net_conn, operation: Operation, count: isize) -> Option<isize> {
-    // SAFETY: as the caller promises.
-    let errno = infallible(None, || unsafe { hold(c, "conn_try_read or conn_try_write") }?.after_direct(operation, count))?;
+    let errno = infallible(None, || {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { hold(c, "conn_try_read or conn_try_write") }?;
+        conn.after_direct(operation, count)
+    })?;
     errno.set();
     Some(-1)
 }
