@@ -688,8 +688,9 @@ fn error_kind(failure: &transport::Failure) -> ErrorKind {
 impl IoHandler for Conn {
     #[inline]
     fn on_io(self: Rc<Self>, fd: RawFd, ready: Interest) {
-        if self.direct.get() >= 0 && !ready.any(Interest::HANGUP) {
-            self.on_direct_io(ready);
+        // What most events are comes first.
+        if ready == Interest::READ && self.direct.get() >= 0 && self.may_read() {
+            self.observer.get().on_readable(&self);
         } else {
             self.on_any_io(fd, ready);
         }
@@ -700,7 +701,9 @@ impl Conn {
     /// Apart, so that what most events need stays small.
     #[inline(never)]
     fn on_any_io(self: &Rc<Self>, fd: RawFd, ready: Interest) {
-        if self.established.get() {
+        if self.direct.get() >= 0 && !ready.any(Interest::HANGUP) {
+            self.on_direct_io(ready);
+        } else if self.established.get() {
             self.on_ready_io(ready);
         } else if self.transport.borrow().is_none() {
             self.on_attempt_io(fd);

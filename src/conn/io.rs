@@ -155,23 +155,9 @@ impl Conn {
 
     /// The loop has something for a plain connection that nothing ails. What it wants changes by calls alone, each of which
     /// tells the loop itself.
-    #[inline]
     pub(super) fn on_direct_io(self: &Rc<Self>, ready: Interest) {
-        let readable =
-            ready.any(Interest::READ) && self.wants_readable.get() && !self.read_done.get();
-        if ready == Interest::READ {
-            if readable {
-                self.observer.get().on_readable(self);
-            }
-            return;
-        }
-        self.on_direct_both(ready, readable);
-    }
-
-    #[inline(never)]
-    fn on_direct_both(self: &Rc<Self>, ready: Interest, readable: bool) {
         let breaks = self.lp.breaks();
-        if readable {
+        if ready.any(Interest::READ) && self.may_read() {
             self.observer.get().on_readable(self);
         }
         if self.lp.breaks() != breaks {
@@ -182,6 +168,12 @@ impl Conn {
         if ready.any(Interest::WRITE) && self.wants_writable.get() && self.direct.get() >= 0 {
             self.observer.get().on_writable(self);
         }
+    }
+
+    /// The program wants to read, and there is something left to be read or told.
+    #[inline(always)]
+    pub(super) fn may_read(&self) -> bool {
+        self.wants_readable.get() && !self.read_done.get()
     }
 
     /// The loop has something for a connection that reached READY.
@@ -196,7 +188,7 @@ impl Conn {
                 Err(Stop::Failed(failure)) => self.fail(&failure),
             }
         }
-        let may_read = self.wants_readable.get() && !self.read_done.get();
+        let may_read = self.may_read();
         if ready.any(Interest::HANGUP) && !may_read {
             self.on_hangup(&transport);
         }
@@ -241,7 +233,7 @@ impl Conn {
         let Some(transport) = transport.as_ref() else {
             return;
         };
-        let may_read = self.wants_readable.get() && !self.read_done.get();
+        let may_read = self.may_read();
         let state = self.view.state.get();
         let mut interest = Interest::NONE;
         if may_read {

@@ -275,7 +275,11 @@ impl Loop {
             // Nobody reads the clock while no timer is armed and nobody sets a limit.
             let timeout = if armed || (limit != FOREVER && limit != AT_ONCE) {
                 let now = clock::now();
-                let deadline = self.next_deadline().unwrap_or(FOREVER);
+                let deadline = self.next_deadline().unwrap_or_else(|| {
+                    // The last one was disarmed: the next round need not ask the clock.
+                    self.todo.set(self.todo.get() & !Todo::TIMERS);
+                    FOREVER
+                });
                 due = deadline <= now;
                 until(deadline.min(limit), now)
             } else if limit == FOREVER {
