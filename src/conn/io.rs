@@ -10,8 +10,10 @@ use std::mem::MaybeUninit;
 use std::rc::Rc;
 
 impl Conn {
-    /// The transport, while bytes can be asked for: ENOTCONN before READY and after establishing failed.
+    /// The transport, while bytes can be asked for: ENOTCONN before READY and after establishing failed, EPERM in a forked
+    /// child: two processes on one TLS state would repeat nonces.
     fn stream(&self) -> Result<Rc<Transport>, Errno> {
+        self.lp.check_process()?;
         if !self.established.get() {
             return Err(Errno(libc::ENOTCONN));
         }

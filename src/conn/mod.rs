@@ -236,9 +236,11 @@ impl Conn {
         if self.closed.replace(true) {
             return;
         }
-        if reset || self.lp.check_process().is_err() {
-            // In a forked child the TLS state and the kernel's registrations are the parent's: only our descriptor goes.
-            if let (true, Some(transport)) = (reset, self.transport()) {
+        // In a forked child the socket, the TLS state and the kernel's registrations are the parent's, who goes on with
+        // them: only our descriptor goes.
+        let ours = self.lp.check_process().is_ok();
+        if reset || !ours {
+            if let (true, true, Some(transport)) = (reset, ours, self.transport()) {
                 transport.abort();
             }
             self.drop_transport();
