@@ -255,19 +255,19 @@ void *conn_get_data(struct net_conn *c);
  *
  * Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each
  * later call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or
- * establishing failed; EINVAL: c is NULL, or buf is with a len above 0; ECONNRESET with CONN_ERR_TLS: the TCP stream
- * ended without close_notify (truncation; see allow_truncation); else the errno of the failure, after the bytes that
- * had arrived before it were read.
+ * establishing failed; EINVAL: c is NULL, or buf is with a len above 0; EPERM: the connection is a parent process's;
+ * ECONNRESET with CONN_ERR_TLS: the TCP stream ended without close_notify (truncation; see allow_truncation); else the
+ * errno of the failure, after the bytes that had arrived before it were read.
  */
 ssize_t conn_try_read(struct net_conn *c, void *buf, size_t len);
 
 /**
  * Writes at most len bytes of buf.
  *
- * Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing can
- * be taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
- * establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; else the errno
- * of the failure. Never raises SIGPIPE.
+ * Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing
+ * can be taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
+ * establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; EPERM: the
+ * connection is a parent process's; else the errno of the failure. Never raises SIGPIPE.
  */
 ssize_t conn_try_write(struct net_conn *c, const void *buf, size_t len);
 

@@ -73,11 +73,11 @@ unsafe fn write_through_core(c: *mut net_conn, buf: *const c_void, len: usize) -
 
 /// Reads at most len bytes into buf.
 ///
-/// Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each later
-/// call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or establishing
-/// failed; EINVAL: c is NULL, or buf is with a len above 0; ECONNRESET with CONN_ERR_TLS: the TCP stream ended without
-/// close_notify (truncation; see allow_truncation); else the errno of the failure, after the bytes that had arrived before
-/// it were read.
+/// Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each
+/// later call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or
+/// establishing failed; EINVAL: c is NULL, or buf is with a len above 0; EPERM: the connection is a parent process's;
+/// ECONNRESET with CONN_ERR_TLS: the TCP stream ended without close_notify (truncation; see allow_truncation); else the
+/// errno of the failure, after the bytes that had arrived before it were read.
 ///
 /// # Safety
 /// `c` is NULL or not closed; `buf` is NULL or has room for `len` bytes; the call is made on the loop's thread.
@@ -102,10 +102,10 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
 
 /// Writes at most len bytes of buf.
 ///
-/// Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing can be
-/// taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
-/// establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; else the errno of
-/// the failure. Never raises SIGPIPE.
+/// Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing
+/// can be taken now (try again later with the same or another buffer, or not at all); ENOTCONN: not CONN_READY yet, or
+/// establishing failed; EPIPE: the write side was shut; EINVAL: c is NULL, or buf is with a len above 0; EPERM: the
+/// connection is a parent process's; else the errno of the failure. Never raises SIGPIPE.
 ///
 /// # Safety
 /// `c` is NULL or not closed; `buf` is NULL or points to `len` bytes; the call is made on the loop's thread.

@@ -603,8 +603,9 @@ impl Conn {
         drop(self.establishing.take());
         self.established.set(true);
         self.set_state(State::Ready);
-        let direct = self.transport().and_then(|t| t.direct_fd());
-        self.direct.set(direct.unwrap_or(-1));
+        if let Some(fd) = self.transport().and_then(|t| t.direct_fd()) {
+            self.go_direct(fd);
+        }
         self.observer.get().on_ready(self);
         self.update_interest();
     }
@@ -689,7 +690,7 @@ impl IoHandler for Conn {
     #[inline]
     fn on_io(self: Rc<Self>, fd: RawFd, ready: Interest) {
         // What most events are comes first.
-        if ready == Interest::READ && self.direct.get() >= 0 && self.may_read() {
+        if ready == Interest::READ && self.direct_fd() >= 0 && self.may_read() {
             self.observer.get().on_readable(&self);
         } else {
             self.on_any_io(fd, ready);
@@ -701,7 +702,7 @@ impl Conn {
     /// Apart, so that what most events need stays small.
     #[inline(never)]
     fn on_any_io(self: &Rc<Self>, fd: RawFd, ready: Interest) {
-        if self.direct.get() >= 0 && !ready.any(Interest::HANGUP) {
+        if self.direct_fd() >= 0 && !ready.any(Interest::HANGUP) {
             self.on_direct_io(ready);
         } else if self.established.get() {
             self.on_ready_io(ready);

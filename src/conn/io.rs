@@ -1,18 +1,23 @@
 //! The bytes of a READY connection: reading, writing, half-close, and when to tell the program of them.
 
 use super::machine::{Event, State};
-use super::{Conn, ALWAYS};
+use super::{Conn, ALWAYS, NOT_DIRECT};
 use crate::errno::Errno;
-use crate::evloop::Interest;
+use crate::evloop::{self, Interest};
 use crate::transport::{self, Operation, Stop, Transport};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
+/// Descriptors from here on have no room beside the fork generation.
+const LARGEST_DIRECT: u32 = 1 << 24;
+
 impl Conn {
-    /// The transport, while bytes can be asked for: ENOTCONN before READY and after establishing failed.
+    /// The transport, while bytes can be asked for: ENOTCONN before READY and after establishing failed, EPERM in a forked
+    /// child: two processes on one TLS state would repeat nonces.
     fn stream(&self) -> Result<Rc<Transport>, Errno> {
+        self.lp.check_process()?;
         if !self.established.get() {
             return Err(Errno(libc::ENOTCONN));
         }
@@ -23,7 +28,18 @@ impl Conn {
     /// [`transport::send_now`] did not give goes to [`Conn::after_direct`]. Negative otherwise.
     #[inline(always)]
     pub fn direct_fd(&self) -> RawFd {
-        self.direct.get()
+        let fd = self.direct.get() ^ evloop::fork_generation();
+        match fd < LARGEST_DIRECT {
+            true => fd as RawFd,
+            false => -1,
+        }
+    }
+
+    /// From now on bytes go straight to and from this socket.
+    pub(super) fn go_direct(&self, fd: RawFd) {
+        if (0..LARGEST_DIRECT as RawFd).contains(&fd) {
+            self.direct.set(fd as u32 ^ evloop::fork_generation());
+        }
     }
 
     /// A direct read gave 0 or -1, a direct write -1. `None`: let `read` or `write` find out.
@@ -100,7 +116,7 @@ impl Conn {
     /// Half-close: no more writes; close_notify, then FIN; reading goes on.
     pub fn shutdown(&self) -> Result<(), Errno> {
         let transport = self.stream()?;
-        self.direct.set(-1);
+        self.direct.set(NOT_DIRECT);
         if transport.write_ended() {
             return Ok(());
         }
@@ -145,7 +161,7 @@ impl Conn {
         if self.state() != State::Ready {
             return;
         }
-        self.direct.set(-1);
+        self.direct.set(NOT_DIRECT);
         self.note_failure(failure);
         self.set_state(State::Error);
         let kind = self.failure().map_or(super::ErrorKind::Io, |f| f.kind);
@@ -165,7 +181,7 @@ impl Conn {
             return;
         }
         // Not where the first callback closed it, failed or shut the write side.
-        if ready.any(Interest::WRITE) && self.wants_writable.get() && self.direct.get() >= 0 {
+        if ready.any(Interest::WRITE) && self.wants_writable.get() && self.direct_fd() >= 0 {
             self.observer.get().on_writable(self);
         }
     }

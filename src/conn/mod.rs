@@ -73,8 +73,9 @@ pub struct Conn {
     referenced: Cell<bool>,
     /// It is counted by the loop.
     holding: Cell<bool>,
-    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong); else -1.
-    direct: Cell<RawFd>,
+    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong), mixed with the fork
+    /// generation, so that one look finds out that this is a child, too; [`NOT_DIRECT`] otherwise.
+    direct: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
     wants_readable: Cell<bool>,
@@ -200,7 +201,7 @@ impl Conn {
             closed: Cell::new(false),
             referenced: Cell::new(true),
             holding: Cell::new(false),
-            direct: Cell::new(-1),
+            direct: Cell::new(NOT_DIRECT),
             interest: Cell::new(Interest::NONE),
             wants_readable: Cell::new(false),
             wants_writable: Cell::new(false),
@@ -241,9 +242,11 @@ impl Conn {
         if self.closed.replace(true) {
             return;
         }
-        if reset || self.lp.check_process().is_err() {
-            // In a forked child the TLS state and the kernel's registrations are the parent's: only our descriptor goes.
-            if let (true, Some(transport)) = (reset, self.transport()) {
+        // In a forked child the socket, the TLS state and the kernel's registrations are the parent's, who goes on with
+        // them: only our descriptor goes.
+        let ours = self.lp.check_process().is_ok();
+        if reset || !ours {
+            if let (true, true, Some(transport)) = (reset, ours, self.transport()) {
                 transport.abort();
             }
             self.drop_transport();
@@ -412,7 +415,7 @@ impl Conn {
 
     /// Ends the watcher, at once: the descriptor may be closed right after.
     fn drop_watcher(&self) {
-        self.direct.set(-1);
+        self.direct.set(NOT_DIRECT);
         self.view.io_watcher.set(std::ptr::null_mut());
         if let Some(watcher) = self.watcher.take() {
             watcher.close();
@@ -484,6 +487,9 @@ impl Attached for Conn {
         self.close();
     }
 }
+
+/// No mixture of a descriptor and a fork generation: those leave the sign bit alone.
+const NOT_DIRECT: u32 = u32::MAX;
 
 /// The observer of a closed connection.
 struct Deaf;
