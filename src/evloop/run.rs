@@ -9,7 +9,7 @@
 
 use super::backend::{Backend, Event, Poller};
 #[cfg(target_os = "linux")]
-use super::epoll::wait_on;
+use super::epoll::{room, wait_on};
 use super::remote::{Breaks, Message};
 use super::table::{Trouble, Unusual};
 use super::{Interest, Loop, Todo};
@@ -310,19 +310,23 @@ impl Loop {
         // A round inside one of these finds none and makes its own; the number of waits then tells, and what the poller
         // is has to be asked again.
         let mut events = self.events.take().unwrap_or_default();
+        let Some(room) = room(&mut events) else {
+            return;
+        };
         while self.todo.get() == 0 && !self.remote.is_disturbed(breaks) && self.active.get() > 0 {
             let wait = self.waits.get().wrapping_add(1);
             self.waits.set(wait);
             let round = Round { breaks, wait };
-            if wait_on(set, &mut events, -1).is_err() {
+            let Ok(ready) = wait_on(set, room, -1) else {
                 break;
-            }
+            };
             self.time_known.set(false);
             if self.remote.is_disturbed(breaks) {
-                self.full_round(round, &mut events, false);
+                let mut ready = ready.to_vec();
+                self.full_round(round, &mut ready, false);
                 break;
             }
-            self.dispatch_ready(round, &events);
+            self.dispatch_ready(round, ready);
             if self.waits.get() != wait {
                 break;
             }
