@@ -325,11 +325,12 @@ impl Conn {
             self.endpoint(),
             failure::address(&addr)
         );
-        let started = attempt::start(&addr, &options).and_then(|socket| {
-            if self.closed.get() {
-                // `on_socket` closed the connection.
-                return Err(Refusal::OnSocket(0));
-            }
+        let started = attempt::start(&addr, &options);
+        if !self.machine.borrow().awaits_attempt(index) {
+            // `on_socket` closed the connection, or ran the loop until the outcome was known: the socket goes.
+            return;
+        }
+        let started = started.and_then(|socket| {
             let watcher = self
                 .lp
                 .watch(
@@ -344,9 +345,6 @@ impl Conn {
                 watcher,
             })
         });
-        if self.closed.get() {
-            return;
-        }
         match started {
             Ok(attempt) => {
                 self.with_establishing(|e| e.attempts.push(attempt));
