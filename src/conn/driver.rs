@@ -694,6 +694,12 @@ impl IoHandler for Conn {
             self.on_any_io(fd, ready);
         }
     }
+
+    fn on_nested_run(self: Rc<Self>) {
+        // Reads that come now are none of the dispatch's on the stack.
+        self.dispatching.set(false);
+        self.update_interest();
+    }
 }
 
 impl Conn {

@@ -78,6 +78,8 @@ pub struct Conn {
     direct: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
+    /// A callback of `on_ready_io` is running, which ends by looking at what there is to wait for.
+    dispatching: Cell<bool>,
     wants_readable: Cell<bool>,
     wants_writable: Cell<bool>,
     /// A read has returned the failure, or the end of the stream.
@@ -203,6 +205,7 @@ impl Conn {
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
             interest: Cell::new(Interest::NONE),
+            dispatching: Cell::new(false),
             wants_readable: Cell::new(false),
             wants_writable: Cell::new(false),
             read_done: Cell::new(false),
