@@ -48,6 +48,8 @@ claim "all its symbols are bound when it is loaded" has dynamic "Flags:.*NOW"
 claim "its relocations are read-only afterwards" has segments "GNU_RELRO"
 claim "its code needs no relocation" has_not dynamic TEXTREL
 claim "its stack is not executable" sh -c "grep -q 'GNU_STACK.* RW ' '$scratch/segments'"
+claim "plain make builds neither the workshop nor cbindgen" \
+    sh -c "! ls '$build/cargo/release/deps' | grep -qE 'cbindgen|xtask|testcerts'"
 case $openssl in
 system)
     claim "TLS is the system's OpenSSL" has dynamic "NEEDED.*libcrypto\.so\.3"

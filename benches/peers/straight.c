@@ -287,8 +287,12 @@ static void client_receive(struct peer *p)
 {
     do {
         ssize_t count = receive(p, buffer, sizeof buffer);
-        if (count < 0)
+        if (count < 0) {
+            /* Session tickets have come. */
+            if (p->ssl && options.release)
+                SSL_free_buffers(p->ssl);
             return;
+        }
         if (count == 0)
             die("the server closed");
         p->got += (size_t)count;
@@ -362,28 +366,22 @@ static void run_client(void)
         open_count++;
         watch(p, EPOLLOUT);
     }
-    while (done_count < options.connections) {
+    /* Idle connections: let the session tickets arrive, they are part of one. */
+    double until = 0;
+    for (int timeout = -1; done_count < options.connections || seconds_now() < until;) {
         struct epoll_event events[EVENTS];
-        int count = epoll_wait(epoll_fd, events, EVENTS, -1);
+        int count = epoll_wait(epoll_fd, events, EVENTS, timeout);
         for (int i = 0; i < count; i++)
             client_event(events[i].data.ptr, events[i].events);
-    }
-    if (options.idle) {
-        /* Let the session tickets arrive: they are part of an idle connection. */
-        for (double until = seconds_now() + 0.5; seconds_now() < until;) {
-            struct epoll_event events[EVENTS];
-            int count = epoll_wait(epoll_fd, events, EVENTS, 100);
-            for (int i = 0; i < count; i++) {
-                struct peer *p = events[i].data.ptr;
-                receive(p, buffer, sizeof buffer);
-                if (p->ssl && options.release)
-                    SSL_free_buffers(p->ssl);
-            }
+        if (options.idle && !until && done_count == options.connections) {
+            until = seconds_now() + 0.5;
+            timeout = 100;
         }
-        print_idle("straight", &options, before, heap_in_use());
-    } else {
-        print_round_trips("straight", &options, seconds_now() - start);
     }
+    if (options.idle)
+        print_idle("straight", &options, before, heap_in_use());
+    else
+        print_round_trips("straight", &options, seconds_now() - start);
     for (int i = 0; i < options.connections; i++)
         finish(peers[i]);
     free(peers);

@@ -313,7 +313,7 @@ unsafe fn open(
     let host = text(host).ok_or(Errno(libc::EINVAL))?;
     let port = text(port);
     let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
-    let conn = Conn::open(lp, host, port, options, Rc::new(CallC), prepare)?;
+    let conn = Conn::open(lp, host, port, options, &CallC, prepare)?;
     Ok(Rc::as_ptr(&conn).cast_mut().cast())
 }
 
@@ -353,7 +353,7 @@ pub unsafe extern "C" fn conn_from_fd(
             )
         };
         let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
-        let conn = Conn::adopt(&lp, fd, options, Rc::new(CallC), prepare)?;
+        let conn = Conn::adopt(&lp, fd, options, &CallC, prepare)?;
         Ok(Rc::as_ptr(&conn).cast_mut().cast())
     })
 }

@@ -3,21 +3,46 @@
 
 use super::guard::{self, fallible, infallible};
 use super::net_conn::{conn_event_cb, hold, look, net_conn, raw, required};
+use crate::conn::Conn;
 use crate::errno::Errno;
+use crate::transport::{self, Operation};
 use std::ffi::{c_int, c_void};
 
-/// Reads at most len bytes into buf.
-///
-/// Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each
-/// later call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or
-/// establishing failed; EINVAL: c is NULL, or buf is with a len above 0; EPERM: the connection is a parent process's;
-/// ECONNRESET with CONN_ERR_TLS: the TCP stream ended without close_notify (truncation; see allow_truncation); else the
-/// errno of the failure, after the bytes that had arrived before it were read.
+/// The socket of a connection that needs nothing but the kernel for these arguments; negative otherwise. What runs on it
+/// cannot panic and leaves errno as the kernel does.
 ///
 /// # Safety
-/// `c` is NULL or not closed; `buf` is NULL or has room for `len` bytes; the call is made on the loop's thread.
-#[no_mangle]
-pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: usize) -> isize {
+/// As for [`hold`].
+#[inline(always)]
+unsafe fn direct_fd(c: *mut net_conn, buf: *const c_void, len: usize) -> c_int {
+    // 0, and lengths that no buffer has, are for the core to answer.
+    if c.is_null() || buf.is_null() || len as isize <= 0 {
+        return -1;
+    }
+    let conn: *const Conn = c.cast_const().cast();
+    // SAFETY: not NULL, and the address inside an Rc that the loop owns until the close; nothing runs that could end it.
+    unsafe { (*conn).direct_fd() }
+}
+
+/// The direct way did not give a byte.
+///
+/// # Safety
+/// As for [`hold`].
+#[cold]
+unsafe fn after_direct(c: *mut net_conn, operation: Operation, count: isize) -> Option<isize> {
+    let errno = infallible(None, || {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { hold(c, "conn_try_read or conn_try_write") }?;
+        conn.after_direct(operation, count)
+    })?;
+    errno.set();
+    Some(-1)
+}
+
+/// # Safety
+/// As for [`conn_try_read`].
+#[inline(never)]
+unsafe fn read_through_core(c: *mut net_conn, buf: *mut c_void, len: usize) -> isize {
     fallible(|| {
         // SAFETY: as the caller promises.
         let conn = unsafe { required(c, "conn_try_read") }?;
@@ -35,6 +60,46 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
     })
 }
 
+/// # Safety
+/// As for [`conn_try_write`].
+#[inline(never)]
+unsafe fn write_through_core(c: *mut net_conn, buf: *const c_void, len: usize) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let (conn, buf) = unsafe { (required(c, "conn_try_write")?, guard::bytes(buf, len)?) };
+        conn.write(buf).map(|n| n as isize)
+    })
+}
+
+/// Reads at most len bytes into buf.
+///
+/// Returns the number of bytes; 0 at the end of the stream (over TLS: close_notify was received), and again at each
+/// later call; 0 for a len of 0. -1 with errno EAGAIN: nothing can be read now; ENOTCONN: not CONN_READY yet, or
+/// establishing failed; EINVAL: c is NULL, or buf is with a len above 0; EPERM: the connection is a parent process's;
+/// ECONNRESET with CONN_ERR_TLS: the TCP stream ended without close_notify (truncation; see allow_truncation); else the
+/// errno of the failure, after the bytes that had arrived before it were read.
+///
+/// # Safety
+/// `c` is NULL or not closed; `buf` is NULL or has room for `len` bytes; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: usize) -> isize {
+    // SAFETY: as the caller promises.
+    let fd = unsafe { direct_fd(c, buf, len) };
+    if fd >= 0 {
+        // SAFETY: as the caller promises.
+        let count = unsafe { transport::receive_now(fd, buf.cast(), len) };
+        if count > 0 {
+            return count;
+        }
+        // SAFETY: as the caller promises.
+        if let Some(failed) = unsafe { after_direct(c, Operation::Read, count) } {
+            return failed;
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe { read_through_core(c, buf, len) }
+}
+
 /// Writes at most len bytes of buf.
 ///
 /// Returns the number of bytes taken, which may be smaller than len; 0 for a len of 0. -1 with errno EAGAIN: nothing
@@ -46,11 +111,21 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
 /// `c` is NULL or not closed; `buf` is NULL or points to `len` bytes; the call is made on the loop's thread.
 #[no_mangle]
 pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, len: usize) -> isize {
-    fallible(|| {
+    // SAFETY: as the caller promises.
+    let fd = unsafe { direct_fd(c, buf, len) };
+    if fd >= 0 {
         // SAFETY: as the caller promises.
-        let (conn, buf) = unsafe { (required(c, "conn_try_write")?, guard::bytes(buf, len)?) };
-        conn.write(buf).map(|n| n as isize)
-    })
+        let count = unsafe { transport::send_now(fd, buf.cast(), len) };
+        if count >= 0 {
+            return count;
+        }
+        // SAFETY: as the caller promises.
+        if let Some(failed) = unsafe { after_direct(c, Operation::Write, count) } {
+            return failed;
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe { write_through_core(c, buf, len) }
 }
 
 /// As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0. At most

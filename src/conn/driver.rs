@@ -325,11 +325,12 @@ impl Conn {
             self.endpoint(),
             failure::address(&addr)
         );
-        let started = attempt::start(&addr, &options).and_then(|socket| {
-            if self.closed.get() {
-                // `on_socket` closed the connection.
-                return Err(Refusal::OnSocket(0));
-            }
+        let started = attempt::start(&addr, &options);
+        if !self.machine.borrow().awaits_attempt(index) {
+            // `on_socket` closed the connection, or ran the loop until the outcome was known: the socket goes.
+            return;
+        }
+        let started = started.and_then(|socket| {
             let watcher = self
                 .lp
                 .watch(
@@ -344,9 +345,6 @@ impl Conn {
                 watcher,
             })
         });
-        if self.closed.get() {
-            return;
-        }
         match started {
             Ok(attempt) => {
                 self.with_establishing(|e| e.attempts.push(attempt));
@@ -416,7 +414,7 @@ impl Conn {
         self.view.io_watcher.set(shown.1);
     }
 
-    fn on_attempt_io(self: Rc<Self>, fd: RawFd) {
+    fn on_attempt_io(self: &Rc<Self>, fd: RawFd) {
         let found = self
             .with_establishing(|e| {
                 e.attempts
@@ -603,8 +601,10 @@ impl Conn {
         drop(self.establishing.take());
         self.established.set(true);
         self.set_state(State::Ready);
-        let observer = self.observer.borrow().clone();
-        observer.on_ready(self);
+        if let Some(fd) = self.transport().and_then(|t| t.direct_fd()) {
+            self.go_direct(fd);
+        }
+        self.observer.get().on_ready(self);
         self.update_interest();
     }
 
@@ -630,8 +630,7 @@ impl Conn {
         }
         self.drop_timer();
         self.set_state(State::Error);
-        let observer = self.observer.borrow().clone();
-        observer.on_error(self);
+        self.observer.get().on_error(self);
         self.update_interest();
     }
 
@@ -686,15 +685,29 @@ fn error_kind(failure: &transport::Failure) -> ErrorKind {
 }
 
 impl IoHandler for Conn {
+    #[inline]
     fn on_io(self: Rc<Self>, fd: RawFd, ready: Interest) {
-        if self.established.get() {
-            self.on_ready_io(ready);
-        } else if self.transport.borrow().is_some() {
-            if self.state() == State::TlsHandshake {
-                self.on_handshake_io();
-            }
+        // What most events are comes first.
+        if ready == Interest::READ && self.direct_fd() >= 0 && self.may_read() {
+            self.observer.get().on_readable(&self);
         } else {
+            self.on_any_io(fd, ready);
+        }
+    }
+}
+
+impl Conn {
+    /// Apart, so that what most events need stays small.
+    #[inline(never)]
+    fn on_any_io(self: &Rc<Self>, fd: RawFd, ready: Interest) {
+        if self.direct_fd() >= 0 && !ready.any(Interest::HANGUP) {
+            self.on_direct_io(ready);
+        } else if self.established.get() {
+            self.on_ready_io(ready);
+        } else if self.transport.borrow().is_none() {
             self.on_attempt_io(fd);
+        } else if self.state() == State::TlsHandshake {
+            self.on_handshake_io();
         }
     }
 }

@@ -1,13 +1,17 @@
 //! The bytes of a READY connection: reading, writing, half-close, and when to tell the program of them.
 
 use super::machine::{Event, State};
-use super::{Conn, ALWAYS};
+use super::{Conn, ALWAYS, NOT_DIRECT};
 use crate::errno::Errno;
-use crate::evloop::Interest;
+use crate::evloop::{self, Interest};
 use crate::transport::{self, Operation, Stop, Transport};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::rc::Rc;
+
+/// Descriptors from here on have no room beside the fork generation.
+const LARGEST_DIRECT: u32 = 1 << 24;
 
 impl Conn {
     /// The transport, while bytes can be asked for: ENOTCONN before READY and after establishing failed, EPERM in a forked
@@ -18,6 +22,45 @@ impl Conn {
             return Err(Errno(libc::ENOTCONN));
         }
         self.transport().ok_or(Errno(libc::ENOTCONN))
+    }
+
+    /// The socket, where a plain connection needs nothing but the kernel: what [`transport::receive_now`] or
+    /// [`transport::send_now`] did not give goes to [`Conn::after_direct`]. Negative otherwise.
+    #[inline(always)]
+    pub fn direct_fd(&self) -> RawFd {
+        let fd = self.direct.get() ^ evloop::fork_generation();
+        match fd < LARGEST_DIRECT {
+            true => fd as RawFd,
+            false => -1,
+        }
+    }
+
+    /// From now on bytes go straight to and from this socket.
+    pub(super) fn go_direct(&self, fd: RawFd) {
+        if (0..LARGEST_DIRECT as RawFd).contains(&fd) {
+            self.direct.set(fd as u32 ^ evloop::fork_generation());
+        }
+    }
+
+    /// A direct read gave 0 or -1, a direct write -1. `None`: let `read` or `write` find out.
+    #[cold]
+    pub fn after_direct(&self, operation: Operation, count: isize) -> Option<Errno> {
+        let errno = Errno::last();
+        if count == 0 || errno.0 == libc::EINTR {
+            return None;
+        }
+        if errno.would_block() {
+            return Some(errno);
+        }
+        let transport = self.transport()?;
+        let stop = match operation {
+            Operation::Read => {
+                self.read_done.set(true);
+                transport.receive_failed(errno)
+            }
+            Operation::Write => transport.send_failed(errno),
+        };
+        Some(self.stopped(stop))
     }
 
     /// Up to `buf.len()` bytes; 0 at the end of the stream. EAGAIN, ENOTCONN, or the failure's errno.
@@ -73,6 +116,7 @@ impl Conn {
     /// Half-close: no more writes; close_notify, then FIN; reading goes on.
     pub fn shutdown(&self) -> Result<(), Errno> {
         let transport = self.stream()?;
+        self.direct.set(NOT_DIRECT);
         if transport.write_ended() {
             return Ok(());
         }
@@ -117,11 +161,35 @@ impl Conn {
         if self.state() != State::Ready {
             return;
         }
+        self.direct.set(NOT_DIRECT);
         self.note_failure(failure);
         self.set_state(State::Error);
         let kind = self.failure().map_or(super::ErrorKind::Io, |f| f.kind);
         self.defer(Event::TransportFailed(kind, failure.errno.0));
         self.update_interest();
+    }
+
+    /// The loop has something for a plain connection that nothing ails. What it wants changes by calls alone, each of which
+    /// tells the loop itself.
+    pub(super) fn on_direct_io(self: &Rc<Self>, ready: Interest) {
+        let breaks = self.lp.breaks();
+        if ready.any(Interest::READ) && self.may_read() {
+            self.observer.get().on_readable(self);
+        }
+        if self.lp.breaks() != breaks {
+            // The level is told again by the next run.
+            return;
+        }
+        // Not where the first callback closed it, failed or shut the write side.
+        if ready.any(Interest::WRITE) && self.wants_writable.get() && self.direct_fd() >= 0 {
+            self.observer.get().on_writable(self);
+        }
+    }
+
+    /// The program wants to read, and there is something left to be read or told.
+    #[inline(always)]
+    pub(super) fn may_read(&self) -> bool {
+        self.wants_readable.get() && !self.read_done.get()
     }
 
     /// The loop has something for a connection that reached READY.
@@ -136,7 +204,7 @@ impl Conn {
                 Err(Stop::Failed(failure)) => self.fail(&failure),
             }
         }
-        let may_read = self.wants_readable.get() && !self.read_done.get();
+        let may_read = self.may_read();
         if ready.any(Interest::HANGUP) && !may_read {
             self.on_hangup(&transport);
         }
@@ -145,8 +213,7 @@ impl Conn {
             .waits_for(Operation::Read)
             .with(Interest(Interest::READ.0 | Interest::HANGUP.0));
         if may_read && ready.any(readable) {
-            let observer = self.observer.borrow().clone();
-            observer.on_readable(self);
+            self.observer.get().on_readable(self);
         }
         if self.may_write(&transport)
             && ready.any(transport.waits_for(Operation::Write))
@@ -155,8 +222,7 @@ impl Conn {
             // After a break no further callback: the level is told again by the next run.
             && self.lp.breaks() == breaks
         {
-            let observer = self.observer.borrow().clone();
-            observer.on_writable(self);
+            self.observer.get().on_writable(self);
         }
         self.update_interest();
     }
@@ -183,7 +249,7 @@ impl Conn {
         let Some(transport) = transport.as_ref() else {
             return;
         };
-        let may_read = self.wants_readable.get() && !self.read_done.get();
+        let may_read = self.may_read();
         let state = self.view.state.get();
         let mut interest = Interest::NONE;
         if may_read {

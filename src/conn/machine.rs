@@ -327,6 +327,12 @@ impl Machine {
             && (self.timers.is_armed(Timer::Phase) || self.timers.is_armed(Timer::Deadline))
     }
 
+    /// Whether the attempt at this address is still awaited.
+    pub fn awaits_attempt(&self, address: usize) -> bool {
+        let race = self.race.as_deref();
+        race.is_some_and(|race| race.in_flight().contains(&address))
+    }
+
     fn start(&mut self, start: Start, now: Nanos, actions: &mut Vec<Action>) {
         self.started = now;
         self.timers

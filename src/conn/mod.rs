@@ -26,11 +26,13 @@ use machine::{Event, Machine, Start, Timing};
 use options::Options;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{c_char, CStr, CString};
+use std::os::fd::RawFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use view::View;
 
-/// Who owns a connection hears of it from the loop, with nothing borrowed: each method may do anything.
+/// Who owns a connection hears of it from the loop, with nothing borrowed: each method may do anything. An observer has no
+/// state of its own: what it needs is found through the connection.
 pub trait Observer {
     /// It is READY.
     fn on_ready(&self, conn: &Rc<Conn>);
@@ -49,7 +51,7 @@ pub struct Conn {
     pub view: View,
     this: Weak<Conn>,
     lp: Rc<Loop>,
-    observer: RefCell<Rc<dyn Observer>>,
+    observer: Cell<&'static dyn Observer>,
     transport: RefCell<Option<Rc<Transport>>>,
     watcher: RefCell<Option<Rc<Watcher>>>,
     timer: RefCell<Option<Rc<Timer>>>,
@@ -71,6 +73,9 @@ pub struct Conn {
     referenced: Cell<bool>,
     /// It is counted by the loop.
     holding: Cell<bool>,
+    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong), mixed with the fork
+    /// generation, so that one look finds out that this is a child, too; [`NOT_DIRECT`] otherwise.
+    direct: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
     wants_readable: Cell<bool>,
@@ -106,7 +111,7 @@ impl Conn {
         host: &CStr,
         port: Option<&CStr>,
         options: Options,
-        observer: Rc<dyn Observer>,
+        observer: &'static dyn Observer,
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
         let unix = host.to_bytes().starts_with(b"unix:");
@@ -133,9 +138,9 @@ impl Conn {
     /// Takes over a connected stream socket; on an error it stays the caller's. ENOTSOCK, ENOTCONN, EBADF, EINVAL.
     pub fn adopt(
         lp: &Rc<Loop>,
-        fd: std::os::fd::RawFd,
+        fd: RawFd,
         options: Options,
-        observer: Rc<dyn Observer>,
+        observer: &'static dyn Observer,
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
         if options.use_tls {
@@ -158,7 +163,7 @@ impl Conn {
         host: &CStr,
         port: &CStr,
         options: Options,
-        observer: Rc<dyn Observer>,
+        observer: &'static dyn Observer,
     ) -> Result<Rc<Conn>, Errno> {
         lp.check_process()?;
         let machine = Machine::new(options.limits(), options.use_tls);
@@ -171,7 +176,7 @@ impl Conn {
             view,
             this: this.clone(),
             lp: lp.clone(),
-            observer: RefCell::new(observer),
+            observer: Cell::new(observer),
             transport: RefCell::default(),
             watcher: RefCell::default(),
             timer: RefCell::default(),
@@ -196,6 +201,7 @@ impl Conn {
             closed: Cell::new(false),
             referenced: Cell::new(true),
             holding: Cell::new(false),
+            direct: Cell::new(NOT_DIRECT),
             interest: Cell::new(Interest::NONE),
             wants_readable: Cell::new(false),
             wants_writable: Cell::new(false),
@@ -246,7 +252,7 @@ impl Conn {
             self.drop_transport();
         }
         this.step(Event::Close);
-        self.observer.replace(Rc::new(Deaf));
+        self.observer.set(&Deaf);
         self.drop_timer();
         self.update_hold();
         if let Some(key) = self.attached.take() {
@@ -414,6 +420,7 @@ impl Conn {
 
     /// Ends the watcher, at once: the descriptor may be closed right after.
     fn drop_watcher(&self) {
+        self.direct.set(NOT_DIRECT);
         self.view.io_watcher.set(std::ptr::null_mut());
         if let Some(watcher) = self.watcher.take() {
             watcher.close();
@@ -485,6 +492,9 @@ impl Attached for Conn {
         self.close();
     }
 }
+
+/// No mixture of a descriptor and a fork generation: those leave the sign bit alone.
+const NOT_DIRECT: u32 = u32::MAX;
 
 /// The observer of a closed connection.
 struct Deaf;

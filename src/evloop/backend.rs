@@ -56,12 +56,21 @@ impl Event {
     }
 
     /// What is reported, hang-up and error as `HANGUP` whether asked for or not.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ready(self) -> Interest {
         let bits = self.bits;
-        let hangup = bits & (Event::ERR | Event::HUP) != 0;
         // IN is READ, and OUT one bit higher than WRITE.
-        Interest((bits & Event::IN | bits >> 1 & Event::OUT >> 1) as u8 | u8::from(hangup) << 2)
+        let ready = Interest((bits & Event::IN | bits >> 1 & Event::OUT >> 1) as u8);
+        if bits & (Event::ERR | Event::HUP) != 0 {
+            return Event::hung_up(ready);
+        }
+        ready
+    }
+
+    /// Apart, so that what follows for the other events need not ask again.
+    #[cold]
+    fn hung_up(ready: Interest) -> Interest {
+        ready.with(Interest::HANGUP)
     }
 }
 
@@ -130,6 +139,17 @@ pub(super) enum Poller {
     #[cfg(target_os = "linux")]
     Epoll(super::epoll::Epoll),
     Polling(super::polling::Polling),
+}
+
+impl Poller {
+    /// The epoll set, where it is one.
+    #[cfg(target_os = "linux")]
+    pub(super) fn epoll_set(&self) -> Option<RawFd> {
+        match self {
+            Poller::Epoll(epoll) => Some(epoll.raw_fd()),
+            Poller::Polling(_) => None,
+        }
+    }
 }
 
 macro_rules! either {

@@ -8,9 +8,13 @@ use std::sync::Once;
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// How often this process is a child: differs from the value at a loop's making in a child alone.
+/// One fork, in [`generation`]: the low bits stay 0, so that a descriptor's number fits beside it.
+const ONE: u32 = 1 << 24;
+
+/// How often this process is a child, times 2^24, without its sign bit: differs from the value at a loop's making in a
+/// child alone (and would be equal again after 128 forks of forks).
 #[inline]
-pub(super) fn generation() -> u32 {
+pub fn generation() -> u32 {
     FORKS.load(Ordering::Relaxed)
 }
 
@@ -37,6 +41,8 @@ extern "C" fn after_in_parent() {
 }
 
 extern "C" fn after_in_child() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    // No other thread is there.
+    let next = generation().wrapping_add(ONE) & !(1 << 31);
+    FORKS.store(next, Ordering::Relaxed);
     super::registry::unlock_in_child();
 }

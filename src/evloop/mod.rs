@@ -34,6 +34,7 @@ mod wake;
 mod watch;
 
 pub use completion::{Completer, Completion};
+pub use fork::generation as fork_generation;
 pub use registry::{at_destroy, destroy_all};
 pub use remote::{Breaks, Remote};
 pub use signals::{SignalHandler, SignalWatcher};

@@ -210,6 +210,12 @@ impl Remote {
         (self.state.load(Ordering::Relaxed) ^ breaks.0) >= BREAK
     }
 
+    /// Whether there was a break since, or a message or a signal waits.
+    #[inline]
+    pub(super) fn is_disturbed(&self, since: Breaks) -> bool {
+        self.state.load(Ordering::SeqCst) != since.0
+    }
+
     /// Whether a message or a signal waits.
     #[inline]
     pub(super) fn is_calling(&self) -> bool {

@@ -7,7 +7,9 @@
 //! Between two callbacks anything may have happened. A break or `free` is seen by the number of breaks, a nested round by
 //! the number of waits: then the outer round leaves its events, which the kernel gives again, and the shared queues.
 
-use super::backend::{Backend, Event};
+use super::backend::{Backend, Event, Poller};
+#[cfg(target_os = "linux")]
+use super::epoll::{room, wait_on};
 use super::remote::{Breaks, Message};
 use super::table::{Trouble, Unusual};
 use super::{Interest, Loop, Todo};
@@ -64,6 +66,11 @@ impl Loop {
         let _running = Running::enter(&lp);
         let breaks = lp.remote.breaks_now();
         while !lp.remote.broken_since(breaks) && lp.is_alive() {
+            #[cfg(target_os = "linux")]
+            lp.ready_rounds(breaks);
+            if lp.remote.broken_since(breaks) || !lp.is_alive() {
+                break;
+            }
             if let Err(errno) = lp.round(breaks, FOREVER) {
                 if !lp.is_freed() && lp.check_process().is_ok() {
                     crate::log!(Error, "the event loop cannot wait: {errno}");
@@ -268,7 +275,11 @@ impl Loop {
             // Nobody reads the clock while no timer is armed and nobody sets a limit.
             let timeout = if armed || (limit != FOREVER && limit != AT_ONCE) {
                 let now = clock::now();
-                let deadline = self.next_deadline().unwrap_or(FOREVER);
+                let deadline = self.next_deadline().unwrap_or_else(|| {
+                    // The last one was disarmed: the next round need not ask the clock.
+                    self.todo.set(self.todo.get() & !Todo::TIMERS);
+                    FOREVER
+                });
                 due = deadline <= now;
                 until(deadline.min(limit), now)
             } else if limit == FOREVER {
@@ -287,6 +298,40 @@ impl Loop {
                 Err(errno) => return Err(errno),
             }
         }
+    }
+
+    /// Rounds that have nothing but ready descriptors, for as long as they come: what most rounds of a busy loop are, with
+    /// everything left out that [`Loop::round`] would find to be nothing.
+    #[cfg(target_os = "linux")]
+    fn ready_rounds(&self, breaks: Breaks) {
+        let Some(set) = self.poller.borrow().as_ref().and_then(Poller::epoll_set) else {
+            return;
+        };
+        // A round inside one of these finds none and makes its own; the number of waits then tells, and what the poller
+        // is has to be asked again.
+        let mut events = self.events.take().unwrap_or_default();
+        let Some(room) = room(&mut events) else {
+            return;
+        };
+        while self.todo.get() == 0 && !self.remote.is_disturbed(breaks) && self.active.get() > 0 {
+            let wait = self.waits.get().wrapping_add(1);
+            self.waits.set(wait);
+            let round = Round { breaks, wait };
+            let Ok(ready) = wait_on(set, room, -1) else {
+                break;
+            };
+            self.time_known.set(false);
+            if self.remote.is_disturbed(breaks) {
+                let mut ready = ready.to_vec();
+                self.full_round(round, &mut ready, false);
+                break;
+            }
+            self.dispatch_ready(round, ready);
+            if self.waits.get() != wait {
+                break;
+            }
+        }
+        self.events.set(Some(events));
     }
 
     /// One round; gives how many callbacks ran.
@@ -331,6 +376,9 @@ impl Loop {
         let armed = self.timers.borrow().heap.mark();
 
         self.table.borrow().unpollable_events(events);
+        if !self.goes_on(round) {
+            return 0;
+        }
         let mut ran = self.dispatch_ready(round, events);
         ran += self.dispatch_again(round, again);
         ran += self.run_deferred(round, deferred);
@@ -346,22 +394,29 @@ impl Loop {
         self.waits.get() == round.wait && !self.remote.broken_since(round.breaks)
     }
 
+    /// The caller has seen that the round goes on.
     #[inline(always)]
     fn dispatch_ready(&self, round: Round, events: &[Event]) -> usize {
-        let mut ran = 0;
-        for event in events {
-            if !self.goes_on(round) {
-                break;
-            }
+        let mut ran = 0usize;
+        let mut events = events.iter();
+        let Some(mut event) = events.next() else {
+            return 0;
+        };
+        loop {
             let target = self.table.borrow().target(*event);
-            let Some((handler, ready)) = target else {
-                ran += self.dispatch_unusual(*event, round);
-                continue;
-            };
-            let fd = event.key().fd();
-            self.cursor.set(fd);
-            handler.on_io(fd, ready);
-            ran += 1;
+            match target {
+                Some((handler, ready)) => {
+                    let fd = event.key().fd();
+                    self.cursor.set(fd);
+                    handler.on_io(fd, ready);
+                    ran = ran.wrapping_add(1);
+                }
+                None => ran += self.dispatch_unusual(*event, round),
+            }
+            match events.next() {
+                Some(next) if self.goes_on(round) => event = next,
+                _ => break,
+            }
         }
         self.cursor.set(NO_FD);
         ran

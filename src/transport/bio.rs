@@ -430,22 +430,22 @@ unsafe extern "C" fn on_ctrl(
     _number: c_long,
     pointer: *mut c_void,
 ) -> c_long {
-    // SAFETY: as in `on_read`.
-    let wire = unsafe { wire(bio) };
+    // OpenSSL asks several times a record for what only a kernel-TLS socket has: the answer has to be cheap.
     match command {
+        // The queue is flushed by the transport, which knows when the kernel is ready.
+        ffi::BIO_CTRL_FLUSH => 1,
         sys::BIO_C_GET_FD => {
-            let fd = wire.map_or(-1, |wire| wire.fd.get());
+            // SAFETY: as in `on_read`.
+            let fd = unsafe { wire(bio) }.map_or(-1, |wire| wire.fd.get());
             if !pointer.is_null() {
                 // SAFETY: BIO_get_fd passes NULL or a place for an int.
                 unsafe { *pointer.cast::<c_int>() = fd };
             }
             c_long::from(fd)
         }
-        // The queue is flushed by the transport, which knows when the kernel is ready.
-        ffi::BIO_CTRL_FLUSH => 1,
-        sys::BIO_CTRL_WPENDING => wire.map_or(0, |wire| wire.queued() as c_long),
-        // The descriptor is the transport's: BIO_NOCLOSE.
-        sys::BIO_CTRL_GET_CLOSE => 0,
+        // SAFETY: as in `on_read`.
+        sys::BIO_CTRL_WPENDING => unsafe { wire(bio) }.map_or(0, |wire| wire.queued() as c_long),
+        // Among them BIO_CTRL_GET_CLOSE: the descriptor is the transport's (BIO_NOCLOSE).
         _ => 0,
     }
 }

@@ -14,6 +14,7 @@ mod sys;
 mod unsent;
 mod warm;
 
+pub use socket::{receive_now, send_now};
 pub use unsent::Unsent;
 
 use crate::errno::Errno;
@@ -103,6 +104,31 @@ impl Transport {
             return None;
         }
         self.stream.into_fd()
+    }
+
+    /// The socket of a plain stream that nothing ails: bytes may go straight to and from the kernel
+    /// ([`receive_now`], [`send_now`]), as long as what these do not give is told to [`Transport::receive_failed`] and
+    /// [`Transport::send_failed`]. In a debug build none, so that faults can be injected.
+    pub fn direct_fd(&self) -> Option<RawFd> {
+        let healthy = self.stream.failure().is_none() && !self.stream.write_ended();
+        if cfg!(debug_assertions) || self.secure.is_some() || !healthy {
+            return None;
+        }
+        // Nobody counts from here on.
+        self.stream.note_write();
+        Some(self.fd())
+    }
+
+    /// [`receive_now`] met this error.
+    #[cold]
+    pub fn receive_failed(&self, errno: Errno) -> Stop {
+        self.stream.failed_read(self.stream.fail_io(errno))
+    }
+
+    /// [`send_now`] met this error.
+    #[cold]
+    pub fn send_failed(&self, errno: Errno) -> Stop {
+        Stop::Failed(self.stream.fail_io(errno).clone())
     }
 
     /// One step of the handshake: `Ok` when it is complete and confirmed.

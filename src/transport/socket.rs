@@ -14,6 +14,26 @@ pub(super) struct Received {
     pub(super) drained: bool,
 }
 
+/// `recv` without waiting, as it is: -1 leaves `errno`.
+///
+/// # Safety
+/// `buf` points to `len` writable bytes.
+#[inline(always)]
+pub unsafe fn receive_now(fd: RawFd, buf: *mut u8, len: usize) -> isize {
+    // SAFETY: the caller's promise.
+    unsafe { libc::recv(fd, buf.cast(), len, libc::MSG_DONTWAIT) }
+}
+
+/// `send` without waiting and without SIGPIPE, as it is: -1 leaves `errno`.
+///
+/// # Safety
+/// `buf` points to `len` readable bytes.
+#[inline(always)]
+pub unsafe fn send_now(fd: RawFd, buf: *const u8, len: usize) -> isize {
+    // SAFETY: the caller's promise.
+    unsafe { libc::send(fd, buf.cast(), len, SEND_FLAGS) }
+}
+
 /// Receives into `len` bytes at `buf`.
 ///
 /// # Safety
@@ -131,6 +151,7 @@ pub(super) fn take_error(fd: RawFd) -> Option<Errno> {
 
 /// Drops what was received and not read: a TCP socket closed with unread bytes sends RST, which makes the peer lose what
 /// we sent last. For TCP, MSG_TRUNC means that the kernel does not even copy them.
+#[inline(never)]
 pub(super) fn discard_received(fd: RawFd) {
     const FLAGS: c_int = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
     /// A peer that goes on sending gets its reset.

@@ -1,7 +1,7 @@
 //! What the transport needs from OpenSSL and `openssl-sys` does not declare.
 
 use openssl_sys as ffi;
-use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ffi::{c_char, c_int, c_long, c_ulong, c_void};
 
 pub(super) type ReadEx =
     unsafe extern "C" fn(*mut ffi::BIO, *mut c_char, usize, *mut usize) -> c_int;
@@ -18,6 +18,8 @@ extern "C" {
     ) -> c_int;
     pub(super) fn BIO_up_ref(bio: *mut ffi::BIO) -> c_int;
 
+    pub(super) fn ERR_peek_error() -> c_ulong;
+
     pub(super) fn SSL_has_pending(ssl: *const ffi::SSL) -> c_int;
     pub(super) fn SSL_free_buffers(ssl: *mut ffi::SSL) -> c_int;
     pub(super) fn SSL_set_read_ahead(ssl: *mut ffi::SSL, yes: c_int);
@@ -27,7 +29,6 @@ extern "C" {
 pub(super) const BIO_TYPE_SOURCE_SINK: c_int = 0x0400;
 pub(super) const BIO_TYPE_DESCRIPTOR: c_int = 0x0100;
 pub(super) const BIO_C_GET_FD: c_int = 105;
-pub(super) const BIO_CTRL_GET_CLOSE: c_int = 8;
 pub(super) const BIO_CTRL_WPENDING: c_int = 13;
 pub(super) const BIO_FLAGS_RETRY_MASK: c_int = 0x0f;
 
