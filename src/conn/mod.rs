@@ -371,8 +371,13 @@ impl Conn {
         match self.failure.get() {
             Some(failure) if failure.verify_result >= 0 => failure.verify_result,
             _ if !self.negotiated() => -1,
-            _ => self.with_session(|s| s.verify_result()).unwrap_or(-1),
+            _ => self.session_verify_result(),
         }
+    }
+
+    fn session_verify_result(&self) -> i64 {
+        self.with_session(|s| if s.verifies() { s.verify_result() } else { -1 })
+            .unwrap_or(-1)
     }
 
     /// The peer's certificate. ENOENT when there is none.
@@ -460,7 +465,7 @@ impl Conn {
     fn set_failure(&self, kind: ErrorKind, code: i32, message: String) {
         let mut failure = Failure::new(kind, code, message);
         if matches!(kind, ErrorKind::Tls | ErrorKind::Certificate) {
-            failure.verify_result = self.with_session(|s| s.verify_result()).unwrap_or(-1);
+            failure.verify_result = self.session_verify_result();
         }
         crate::log!(Debug, "{}", failure.message.to_string_lossy());
         // The first fatal cause stays.
