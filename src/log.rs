@@ -91,25 +91,28 @@ pub fn enabled(level: Level) -> bool {
     level as i32 <= enabled
 }
 
+/// A text as one line, whatever a program, a certificate or a resolver put into it: nobody writes a line of his own into
+/// somebody's log, and terminals take orders from control characters (those of C1, two bytes long, too).
+pub fn one_line(mut text: String) -> CString {
+    if text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ");
+    }
+    // No NUL is left, so this cannot fail; an empty text would still be true.
+    CString::new(text).unwrap_or_default()
+}
+
 /// Says one line. The caller's `errno` is kept.
 pub fn emit(level: Level, message: fmt::Arguments<'_>) {
     if !enabled(level) {
         return;
     }
     let errno = crate::errno::Errno::last();
-    let mut text = fmt::format(message).into_bytes();
-    // One line, whatever a program or a peer put into a name: nobody writes a line of his own into somebody's log.
-    for byte in &mut text {
-        if byte.is_ascii_control() {
-            *byte = b' ';
-        }
-    }
+    let text = one_line(fmt::format(message));
     let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
     // The lock is open again: the sink may set another sink.
-    match (sink, CString::new(text)) {
-        (Some(sink), Ok(text)) => sink.line(level, &text),
-        (None, Ok(text)) => write_to_stderr(text.as_bytes()),
-        (_, Err(_)) => {}
+    match sink {
+        Some(sink) => sink.line(level, &text),
+        None => write_to_stderr(text.to_bytes()),
     }
     errno.set();
 }
