@@ -177,6 +177,12 @@ impl Drop for SigpipeBlocked {
     }
 }
 
+/// EINVAL, with the reason for it in the log: the number alone does not say which argument was wrong.
+pub fn invalid(why: &str) -> crate::errno::Errno {
+    crate::log!(Error, "EINVAL: {why}");
+    crate::errno::Errno(libc::EINVAL)
+}
+
 /// `log!(Warn, "...", ...)`: says one line at that level, and costs one load where nobody listens.
 #[macro_export]
 macro_rules! log {

@@ -82,7 +82,7 @@ impl Conn {
                 None => self.invalid(
                     State::Resolving,
                     Errno(libc::EINVAL),
-                    "this is not a possible host name",
+                    failure::impossible_host(&host),
                 ),
             },
         }
@@ -765,7 +765,7 @@ impl Adopted {
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         let socket = SockRef::from(&borrowed);
         if socket.r#type()? != socket2::Type::STREAM {
-            return Err(Errno(libc::EINVAL));
+            return Err(crate::log::invalid("the descriptor is not a stream socket"));
         }
         let peer = socket.peer_addr()?;
         socket.set_nonblocking(true)?;

@@ -38,6 +38,17 @@ pub(super) fn endpoint(host: &str, port: &str) -> String {
     }
 }
 
+/// What to say of a host that cannot be one, with the habits that lead to it.
+pub(super) fn impossible_host(host: &str) -> &'static str {
+    if host.contains("://") {
+        "this is a URL, not a host name: give the name alone, and the port apart"
+    } else if host.contains(':') {
+        "this is not a possible host name: give the port apart"
+    } else {
+        "this is not a possible host name"
+    }
+}
+
 /// An address as messages show it: `192.0.2.7:443`, `[2001:db8::1]:443`, `unix:/run/x`, `unix:@abstract`.
 pub(super) fn address(addr: &socket2::SockAddr) -> String {
     if let Some(addr) = addr.as_socket() {

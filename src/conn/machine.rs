@@ -44,6 +44,21 @@ pub enum State {
     Error = 6,
 }
 
+impl State {
+    /// As the C header calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Init => "CONN_INIT",
+            State::Resolving => "CONN_RESOLVING",
+            State::Connecting => "CONN_CONNECTING",
+            State::TlsHandshake => "CONN_TLS_HANDSHAKE",
+            State::Ready => "CONN_READY",
+            State::Closed => "CONN_CLOSED",
+            State::Error => "CONN_ERROR",
+        }
+    }
+}
+
 /// `enum conn_error` of `net_conn.h`, with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]

@@ -19,6 +19,7 @@ pub use machine::{ErrorKind, State};
 
 use crate::errno::Errno;
 use crate::evloop::{AttachKey, Attached, Interest, Loop, Timer, Watcher};
+use crate::log::invalid;
 use crate::tls;
 use crate::transport::Transport;
 use attempt::Attempt;
@@ -117,18 +118,27 @@ impl Conn {
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
         let unix = host.to_bytes().starts_with(b"unix:");
-        if host.is_empty() || options.server_side {
-            return Err(Errno(libc::EINVAL));
+        if host.is_empty() {
+            return Err(invalid("the host is empty"));
+        }
+        if options.server_side {
+            return Err(invalid(
+                "server_side is for conn_from_fd: a connection that is made here is the client",
+            ));
         }
         if options.use_tls && unix && options.server_name.is_none() {
-            return Err(Errno(libc::EINVAL));
+            return Err(invalid(
+                "TLS to a Unix socket needs server_name: the path names nobody",
+            ));
         }
         if options
             .tls
             .as_ref()
             .is_some_and(|context| context.is_server())
         {
-            return Err(Errno(libc::EINVAL));
+            return Err(invalid(
+                "the TLS context is a server's: use netconn_tls_client",
+            ));
         }
         let port = port.unwrap_or(if options.use_tls { c"443" } else { c"80" });
         let conn = Conn::new(lp, host, port, options, observer)?;
@@ -147,10 +157,17 @@ impl Conn {
     ) -> Result<Rc<Conn>, Errno> {
         if options.use_tls {
             let server = options.server_side;
-            if server != options.tls.as_ref().is_some_and(|c| c.is_server())
-                || (!server && options.server_name.is_none())
-            {
-                return Err(Errno(libc::EINVAL));
+            if server != options.tls.as_ref().is_some_and(|c| c.is_server()) {
+                return Err(invalid(if server {
+                    "a TLS server needs a context of netconn_tls_server in tls"
+                } else {
+                    "the TLS context is a server's: set server_side, or use netconn_tls_client"
+                }));
+            }
+            if !server && options.server_name.is_none() {
+                return Err(invalid(
+                    "a TLS client on a descriptor needs server_name: nothing else says whom to expect",
+                ));
             }
         }
         let socket = driver::Adopted::check(fd)?;
@@ -474,7 +491,7 @@ impl Conn {
 
     fn set_state(&self, state: State) {
         if self.view.state.replace(state as i32) != state as i32 {
-            crate::log!(Debug, "{}: {:?}", self.endpoint(), state);
+            crate::log!(Debug, "{}: {}", self.endpoint(), state.name());
             self.update_hold();
         }
     }
