@@ -493,8 +493,17 @@ impl Conn {
     fn secure(self: &Rc<Self>) -> Result<(), transport::Failure> {
         let refused = |error: tls::Error| transport::Failure {
             kind: FailureKind::Tls,
-            errno: error.errno,
-            text: error.text,
+            errno: match error.errno {
+                // What was asked for is impossible.
+                Errno(libc::EINVAL) => error.errno,
+                errno if failure::is_resource(errno) => errno,
+                _ => Errno(libc::EPROTO),
+            },
+            // The message says that it is about TLS.
+            text: match error.text.strip_prefix("TLS: ") {
+                Some(text) => text.to_owned(),
+                None => error.text,
+            },
         };
         let gone = || transport::Failure {
             kind: FailureKind::Io,
@@ -679,6 +688,8 @@ fn error_kind(failure: &transport::Failure) -> ErrorKind {
     match failure.kind {
         _ if failure::is_resource(failure.errno) => ErrorKind::Resource,
         FailureKind::Io => ErrorKind::Io,
+        // A name that no certificate could be for: the peer has no part in it.
+        FailureKind::Tls if failure.errno.0 == libc::EINVAL => ErrorKind::Invalid,
         FailureKind::Tls => ErrorKind::Tls,
         FailureKind::Certificate => ErrorKind::Certificate,
     }
@@ -693,6 +704,12 @@ impl IoHandler for Conn {
         } else {
             self.on_any_io(fd, ready);
         }
+    }
+
+    fn on_nested_run(self: Rc<Self>) {
+        // Reads that come now are none of the dispatch's on the stack.
+        self.dispatching.set(false);
+        self.update_interest();
     }
 }
 

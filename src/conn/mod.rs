@@ -78,6 +78,8 @@ pub struct Conn {
     direct: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
+    /// A callback of `on_ready_io` is running, which ends by looking at what there is to wait for.
+    dispatching: Cell<bool>,
     wants_readable: Cell<bool>,
     wants_writable: Cell<bool>,
     /// A read has returned the failure, or the end of the stream.
@@ -203,6 +205,7 @@ impl Conn {
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
             interest: Cell::new(Interest::NONE),
+            dispatching: Cell::new(false),
             wants_readable: Cell::new(false),
             wants_writable: Cell::new(false),
             read_done: Cell::new(false),
@@ -368,8 +371,13 @@ impl Conn {
         match self.failure.get() {
             Some(failure) if failure.verify_result >= 0 => failure.verify_result,
             _ if !self.negotiated() => -1,
-            _ => self.with_session(|s| s.verify_result()).unwrap_or(-1),
+            _ => self.session_verify_result(),
         }
+    }
+
+    fn session_verify_result(&self) -> i64 {
+        self.with_session(|s| if s.verifies() { s.verify_result() } else { -1 })
+            .unwrap_or(-1)
     }
 
     /// The peer's certificate. ENOENT when there is none.
@@ -457,7 +465,7 @@ impl Conn {
     fn set_failure(&self, kind: ErrorKind, code: i32, message: String) {
         let mut failure = Failure::new(kind, code, message);
         if matches!(kind, ErrorKind::Tls | ErrorKind::Certificate) {
-            failure.verify_result = self.with_session(|s| s.verify_result()).unwrap_or(-1);
+            failure.verify_result = self.session_verify_result();
         }
         crate::log!(Debug, "{}", failure.message.to_string_lossy());
         // The first fatal cause stays.

@@ -40,6 +40,9 @@ struct Running<'a>(&'a Loop);
 impl<'a> Running<'a> {
     fn enter(lp: &'a Loop) -> Running<'a> {
         lp.claim_thread();
+        if lp.is_running() {
+            lp.tell_nested_run();
+        }
         lp.remote.entered();
         Running(lp)
     }
@@ -77,6 +80,15 @@ impl Loop {
                 }
                 break;
             }
+        }
+    }
+
+    /// Tells the handler whose callback runs the loop again.
+    #[cold]
+    fn tell_nested_run(&self) {
+        let handlers = self.table.borrow().handlers(self.cursor.get());
+        for handler in handlers {
+            handler.on_nested_run();
         }
     }
 
