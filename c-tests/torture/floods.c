@@ -8,6 +8,7 @@
 #include "../support/peers.h"
 #include "../support/transports.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -65,20 +66,52 @@ static void flooded(peer_serve serve) {
     struct eager eager = {0};
     conn_set_readable_callback(busy->c, reads_in_vain, &eager);
     long before = 0;
-    for (int i = 0; i < small(200, 20); i++) {
+    for (int i = 0; i < small(200, 2); i++) {
         client_echo(quiet, "ping");
-        if (i == 10) before = resident_kib();
+        if (i < 10) before = resident_kib();
     }
-    CHECK_CMP(eager.calls, >, 0);
+    RUN_UNTIL(loop, eager.calls > 0);
     CHECK_CMP(resident_kib() - before, <, 16 * 1024);
     conn_abort(busy->c);
     busy->c = NULL;
-    client_echo(quiet, "and again");
 }
 
 TEST(key_updates_without_end) { flooded(flood_with_updates); }
 TEST(key_updates_that_ask_for_answers_without_end) { flooded(flood_with_questions); }
 TEST(tickets_without_end) { flooded(flood_with_tickets); }
+
+/* Nor does one call go on for as long as there is something to read: 27 bytes each, of which a call takes eight times
+ * what OpenSSL's buffer holds at the most. */
+enum { UPDATES = 7000 };
+
+static void many_updates_and_a_byte(struct peer_conn *pc) {
+    int room = 1 << 20;
+    CHECK_INT(setsockopt(pc->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
+    for (int i = 0; i < UPDATES; i++)
+        if (SSL_key_update(pc->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 || SSL_do_handshake(pc->ssl) != 1) return;
+    peer_write(pc, "x", 1);
+    gate_open(pc->arg);
+    peer_drain(pc);
+}
+
+TEST(many_key_updates_take_several_reads) {
+    struct gate sent = GATE;
+    struct peer *peer = TLS_PEER(TLS1_3_VERSION, .serve = many_updates_and_a_byte, .arg = &sent);
+    struct client *client = ready_client(test_loop(), TLS1_3_VERSION, peer);
+    gate_wait(&sent); /* all of it is in the kernel */
+    char byte = 0;
+    int reads = 0;
+    ssize_t n = -1;
+    while (n < 0) {
+        struct pollfd readable = {client->c->fd, POLLIN, 0};
+        CHECK_INT(poll(&readable, 1, -1), 1);
+        n = conn_try_read(client->c, &byte, 1);
+        if (n < 0) CHECK_INT(errno, EAGAIN);
+        reads++;
+    }
+    CHECK_INT(byte, 'x');
+    CHECK_CMP(reads, >, UPDATES * 27 / (8 * 17 * 1024));
+}
 
 /* ---- And while connecting ---------------------------------------------------------------------------------------------- */
 

@@ -9,15 +9,19 @@
 #include "../support/transports.h"
 #include "netconn.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* A child that has come to its end kills itself: a memory checker would count what only the parent can give back. */
+static void end_child(void) { kill(getpid(), SIGKILL); }
+
 static void wait_for_child(pid_t child) {
     int status = -1;
     CHECK_INT(waitpid(child, &status, 0), child);
-    CHECK(WIFEXITED(status));
-    CHECK_INT(WEXITSTATUS(status), 0);
+    CHECK(WIFSIGNALED(status));
+    CHECK_INT(WTERMSIG(status), SIGKILL);
 }
 
 /* What a child may find in the middle of anything: a connection in each state. */
@@ -61,7 +65,7 @@ ALL_TRANSPORTS(a_child_gets_nothing_out_of_a_connection) {
         conn_set_readable_callback(c, client_on_ready, NULL);
         conn_set_writable_callback(c, client_on_ready, NULL);
         CHECK_INT(conn_get_state(c), CONN_READY);
-        _exit(0);
+        end_child();
     }
     wait_for_child(child);
     goes_on_in_the_parent(&family);
@@ -74,7 +78,7 @@ static void ends_in_a_child(int version, void (*end)(struct net_conn *)) {
     if (child == 0) {
         end(family.ready->c);
         end(family.connecting->c);
-        _exit(0);
+        end_child();
     }
     wait_for_child(child);
     goes_on_in_the_parent(&family);
@@ -89,7 +93,7 @@ ALL_TRANSPORTS(a_child_frees_the_loop) {
     pid_t child = fork();
     if (child == 0) {
         evloop_free(family.ready->loop);
-        _exit(0);
+        end_child();
     }
     wait_for_child(child);
     goes_on_in_the_parent(&family);
@@ -105,7 +109,7 @@ ALL_TRANSPORTS(a_child_cleans_up_and_connects_by_itself) {
         client_wait_ready(client);
         client_echo(client, "the child's own");
         client_close(client);
-        _exit(0);
+        end_child();
     }
     wait_for_child(child);
     goes_on_in_the_parent(&family);

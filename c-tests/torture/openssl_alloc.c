@@ -132,8 +132,8 @@ static void torture(int version, int runs, long fail_together) {
     CHECK(live(version, port)); /* and nothing of it stays */
 }
 
-BOTH_VERSIONS(each_allocation_fails_once) { torture(version, small(700, 40), 1); }
-BOTH_VERSIONS(memory_is_out_for_a_while) { torture(version, small(100, 10), 20); }
-BOTH_VERSIONS(memory_is_out_for_good) { torture(version, small(100, 10), 1000000); }
+BOTH_VERSIONS(each_allocation_fails_once) { torture(version, small(700, 20), 1); }
+BOTH_VERSIONS(memory_is_out_for_a_while) { torture(version, small(100, 6), 20); }
+BOTH_VERSIONS(memory_is_out_for_good) { torture(version, small(100, 6), 1000000); }
 
 TEST_MAIN
