@@ -38,6 +38,7 @@ static void on_readable(struct net_conn *c, void *arg) {
     guest->len += (size_t)n;
     guest->request[guest->len] = '\0';
     bool complete = strstr(guest->request, "\r\n\r\n") != NULL;
+    /* A new connection takes so few bytes at once: -1 means that on_error is about to be called. */
     if (complete && conn_try_write(c, answer, strlen(answer)) < 0) return;
     /* Answered; or the guest left, or talks too much (a read into no room gives 0). */
     if (complete || n == 0) leave(c);
@@ -64,7 +65,7 @@ static void on_error(struct net_conn *c, void *arg) {
 static void on_guest(int listener, int revents, void *options) {
     (void)revents;
     int fd = accept(listener, NULL, NULL);
-    if (fd < 0) return; /* gone again */
+    if (fd < 0) return; /* gone again; a server of many guests would pause for EMFILE, which does not go by itself */
     if (!conn_from_fd(NULL, fd, options, on_ready, on_error, NULL)) {
         perror("conn_from_fd");
         close(fd); /* still ours */

@@ -1,7 +1,7 @@
 /*
  * Asks a server for its front page and prints the answer.
  *
- *     cc get.c -o get -I/usr/local/include/netconn -L/usr/local/lib -lnetconn
+ *     cc get.c -o get -I/usr/local/include/netconn -L/usr/local/lib -lnetconn -Wl,-rpath,/usr/local/lib
  *     ./get example.org 443 tls
  */
 #include <net_conn.h>
@@ -34,9 +34,13 @@ static void on_error(struct net_conn *c, void *status) {
 int main(int argc, char **argv) {
     int status = 1;
     bool use_tls = argc > 3 && strcmp(argv[3], "tls") == 0;
-    if (argc < 3 || !conn_new(NULL, argv[1], argv[2], use_tls, on_ready, on_error, &status)) {
+    if (argc < 3) {
         fprintf(stderr, "usage: %s HOST PORT [tls]\n", argv[0]);
         return 2;
+    }
+    if (!conn_new(NULL, argv[1], argv[2], use_tls, on_ready, on_error, &status)) {
+        perror("conn_new");
+        return 1;
     }
     evloop_run(evloop_get_default()); /* until nothing is open any more */
     return status;

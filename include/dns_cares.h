@@ -1,7 +1,8 @@
 /**
  * dns_cares.h - names to addresses without blocking.
  *
- * Call on the thread of the loop that the answer is for.
+ * Call on the thread of the loop that the answer is for; dns_shutdown, dns_set_cache_ttl and dns_strerror on any
+ * thread.
  */
 #ifndef NETCONN_DNS_CARES_H
 #define NETCONN_DNS_CARES_H
@@ -30,7 +31,7 @@ extern "C" {
 
 /**
  * Makes the resolver ready. Optional: the first lookup does so too. `loop` NULL: the default loop. Returns 0, or -1
- * with `errno`.
+ * with `errno`: EMFILE, ENFILE, ENOMEM (the default loop cannot be made), EPERM in a forked child.
  */
 int dns_init(struct ev_loop *loop);
 

@@ -198,7 +198,7 @@ void evloop_signal_free(struct evloop_signal *signal);
  */
 int evloop_set_attachment(struct ev_loop *lp, void *attachment, void (*detach)(void *attachment));
 
-/** The pointer put there with `evloop_set_attachment`, or NULL. */
+/** The pointer put there with `evloop_set_attachment`, or NULL; NULL for NULL. */
 void *evloop_get_attachment(struct ev_loop *lp);
 
 /**

@@ -1,9 +1,10 @@
 /**
  * net_conn.h - one non-blocking connection, TCP or Unix, plain or TLS, on an event loop.
  *
- * A connection belongs to its loop's thread: every function here is called there. Exactly one of on_ready and on_error
- * tells how establishing ended, from the loop, never from inside the call that began it. A callback may close any
- * connection, its own too, and must not throw or longjmp through the library.
+ * A connection belongs to its loop's thread: every function here is called there, unless it says otherwise, and may be
+ * called from every callback. Exactly one of on_ready and on_error tells how establishing ended, from the loop, never
+ * from inside the call that began it. A callback may close any connection, its own too, and must not throw or longjmp
+ * through the library.
  */
 #ifndef NETCONN_NET_CONN_H
 #define NETCONN_NET_CONN_H
@@ -75,37 +76,46 @@ typedef int (*conn_socket_cb)(int fd, void *arg);
 struct conn_options {
     /** sizeof(struct conn_options), set by conn_options_init. A smaller one takes defaults for the rest. */
     size_t size;
-    /** Looking up the name; 10. */
+    /** For looking up the name. Default: 10. */
     double resolve_timeout;
-    /** Connecting, all attempts together; 10. */
+    /** For connecting, all attempts together. Default: 10. */
     double connect_timeout;
-    /** The TLS handshake; 10. */
+    /** For the TLS handshake. Default: 10. */
     double tls_timeout;
-    /** Everything until CONN_READY together; 0: none. */
+    /** For everything until CONN_READY together. Default: 0, none. */
     double deadline;
-    /** RFC 8305 connection attempt delay; 0.25, at least 0.01. */
+    /**
+     * How long one address is tried before the next one is too (RFC 8305, Connection Attempt Delay); at least 0.01.
+     * Default: 0.25.
+     */
     double attempt_delay;
-    /** AF_UNSPEC, AF_INET or AF_INET6; AF_UNSPEC. */
+    /** Which addresses are used: AF_UNSPEC (all), AF_INET or AF_INET6. Default: AF_UNSPEC. */
     int family;
-    /** Bound for addresses of its family; NULL. */
+    /** What sockets of its family are bound to, see bind(2); copied. Default: NULL, the kernel chooses. */
     const struct sockaddr *local_addr;
-    /** The length of local_addr. */
+    /** The length of local_addr in bytes. */
     socklen_t local_addr_len;
-    /** TCP_NODELAY; true. */
+    /** Whether small writes are sent at once (TCP_NODELAY, see tcp(7)). Default: true. */
     bool nodelay;
-    /** Idle seconds before the first TCP keep-alive probe; 0: off. */
+    /** Idle seconds before the first TCP keep-alive probe. Default: 0, no probes. */
     double keepalive;
-    /** Whether TLS is set up; false. */
+    /** Whether TLS is set up. Default: false. */
     bool use_tls;
-    /** Whether we are the TLS server (conn_from_fd); false. */
+    /** Whether we are the server of the TLS handshake; conn_from_fd alone. Default: false. */
     bool server_side;
-    /** NULL: the default client context. A server side needs one. A reference is taken. */
+    /**
+     * Whom to trust and what to show. The connection takes a reference: the caller may free its own. A server side
+     * needs one. Default: NULL, the default client context (conn_set_default_tls).
+     */
     SocketTLSContext_T tls;
-    /** The name to send and verify; NULL: the host. */
+    /** The name to send (SNI, RFC 6066) and to find in the certificate; copied. Default: NULL, the host. */
     const char *server_name;
-    /** Whether an end without close_notify counts as the end of the stream; false. */
+    /**
+     * Whether an end of the TCP stream without close_notify counts as the end of the TLS stream. Only for protocols
+     * that tell by themselves where a message ends. Default: false.
+     */
     bool allow_truncation;
-    /** See conn_socket_cb; NULL. */
+    /** See conn_socket_cb. Default: NULL. */
     conn_socket_cb on_socket;
     /** The argument of on_socket. */
     void *socket_arg;
@@ -182,8 +192,9 @@ void conn_options_init(struct conn_options *options);
  *
  * Several addresses are tried as RFC 8305 says. With TLS the certificate's chain and name are verified.
  *
- * Returns the connection, to be ended by conn_close; NULL with errno EINVAL (no host; `unix:` with TLS), ECANCELED
- * (closed by a callback that ran inside the call), ENOMEM, EPERM (a forked child uses its parent's loop).
+ * Returns the connection, to be ended by conn_close; NULL with errno EINVAL (no host; `unix:` with TLS; the log has the
+ * reason), ECANCELED (closed by a callback that ran inside the call), ENOMEM, EPERM (a forked child uses its parent's
+ * loop).
  */
 struct net_conn *conn_new(struct ev_loop *lp, const char *host, const char *port, bool use_tls, conn_event_cb on_ready,
                           conn_event_cb on_error, void *arg);
@@ -192,7 +203,8 @@ struct net_conn *conn_new(struct ev_loop *lp, const char *host, const char *port
  * As conn_new, with options. NULL for the default options (conn_set_default_options).
  *
  * The options are read during the call and copied. EINVAL, besides the reasons of conn_new: a `size` of 0 or larger
- * than this library knows, a time that is NaN, server_side, a server's TLS context.
+ * than this library knows, a time that is NaN, another family than the three, an empty server_name, a local_addr that
+ * is no address, server_side, a server's TLS context. `unix:` with TLS needs server_name. The log has the reason.
  */
 struct net_conn *conn_new_with(struct ev_loop *lp, const char *host, const char *port,
                                const struct conn_options *options, conn_event_cb on_ready, conn_event_cb on_error,
@@ -219,7 +231,7 @@ struct net_conn *conn_from_fd(struct ev_loop *lp, int fd, const struct conn_opti
  */
 void conn_close(struct net_conn *c);
 
-/** As conn_close, but the peer gets a reset (RST) and nothing is sent any more. */
+/** As conn_close, but the peer gets a reset (RST) and nothing is sent any more. NULL is a no-op. */
 void conn_abort(struct net_conn *c);
 
 /**
@@ -238,13 +250,13 @@ int conn_set_default_options(const struct conn_options *options);
  */
 int conn_set_default_tls(SocketTLSContext_T context);
 
-/** Lets the connection keep evloop_run running (the default). */
+/** Lets the connection keep evloop_run running (the default). Idempotent; NULL is a no-op. */
 void conn_ref(struct net_conn *c);
 
-/** The connection does not keep evloop_run running. Idempotent. */
+/** The connection does not keep evloop_run running. Idempotent; NULL is a no-op. */
 void conn_unref(struct net_conn *c);
 
-/** Keeps a pointer of the program's with the connection. */
+/** Keeps a pointer of the program's with the connection, for conn_get_data alone. NULL for `c` is a no-op. */
 void conn_set_data(struct net_conn *c, void *data);
 
 /** What conn_set_data kept; NULL before, and for NULL. */
@@ -281,8 +293,8 @@ ssize_t conn_try_writev(struct net_conn *c, const struct iovec *iov, int n);
  * Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
  * CONN_CLOSED when the peer's end of the stream was read too.
  *
- * Returns 0; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or establishing failed), else the
- * failure's.
+ * Returns 0, also when it was shut already; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or
+ * establishing failed), else the failure's.
  */
 int conn_shutdown(struct net_conn *c);
 
@@ -332,7 +344,8 @@ enum conn_error conn_get_error(struct net_conn *c);
 int conn_get_errno(struct net_conn *c);
 
 /**
- * OpenSSL's verify code of the peer's certificate (0 is X509_V_OK); -1 when none was verified. Stays after a failure.
+ * OpenSSL's verify code of the peer's certificate (0 is X509_V_OK); -1 when none was verified, and for NULL. Stays
+ * after a failure.
  */
 long conn_get_verify_result(struct net_conn *c);
 
@@ -350,16 +363,19 @@ int conn_local_addr(struct net_conn *c, struct sockaddr *addr, socklen_t *len);
 /** As conn_local_addr, for the peer's address. ENOTCONN also before CONN_READY. */
 int conn_peer_addr(struct net_conn *c, struct sockaddr *addr, socklen_t *len);
 
-/** The protocol agreed on by ALPN, valid until conn_close; NULL while there is none. */
+/** The protocol agreed on by ALPN (RFC 7301), valid until conn_close; NULL while there is none. */
 const char *conn_get_alpn(struct net_conn *c);
 
-/** "TLSv1.2" or "TLSv1.3"; NULL while there is none. */
+/**
+ * "TLSv1.2" or "TLSv1.3" (an older one only where the `SSL_CTX` was made to allow it), valid for ever; NULL while there
+ * is none.
+ */
 const char *conn_get_tls_version(struct net_conn *c);
 
 /** OpenSSL's name of the cipher suite, valid until conn_close; NULL while there is none. */
 const char *conn_get_cipher(struct net_conn *c);
 
-/** Whether an earlier TLS session was resumed. */
+/** Whether an earlier TLS session was resumed; false for NULL. */
 bool conn_session_reused(struct net_conn *c);
 
 /** How long the phases took; valid until conn_close, changing as phases end. NULL for NULL. */

@@ -16,7 +16,7 @@
 
 /** How much a log line matters. */
 enum netconn_log_level {
-    /** Something failed that the program may not see otherwise. */
+    /** Something failed that the program may not see otherwise: the reason for an EINVAL, say. */
     NETCONN_LOG_ERROR,
     /** Something works, but less well or less safely than it should. */
     NETCONN_LOG_WARN,

@@ -185,8 +185,8 @@ void *netconn_tls_ssl_ctx(SocketTLSContext_T context);
 int netconn_tls_verify_name(const char *pem_path, const char *name);
 
 /**
- * What was wrong with the last call of this header that failed on this thread; "" when none did. Valid until the next
- * one that fails on this thread.
+ * What was wrong with the last call of this header that failed on this thread, one line; "" when none did. A call that
+ * succeeds leaves it alone: look at it after a failure only. Valid until the next call that fails on this thread.
  */
 const char *netconn_tls_error(void);
 

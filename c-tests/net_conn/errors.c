@@ -145,6 +145,8 @@ TEST(names_that_cannot_be) {
     fails(name, "80", NULL, CONN_ERR_INVALID, EINVAL);
     fails("white space.test", "80", NULL, CONN_ERR_INVALID, EINVAL);
     fails("two..dots", "80", NULL, CONN_ERR_INVALID, EINVAL);
+    CHECK_CONTAINS(fails("https://test", "80", NULL, CONN_ERR_INVALID, EINVAL)->message, "a URL, not a host name");
+    CHECK_CONTAINS(fails("name.test:80", "80", NULL, CONN_ERR_INVALID, EINVAL)->message, "give the port apart");
 }
 
 TEST(a_name_that_is_no_utf8) {

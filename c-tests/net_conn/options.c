@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <math.h>
+#include <netconn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -101,6 +102,22 @@ TEST(server_side_is_for_adopted_sockets) {
     struct conn_options o = options();
     o.server_side = true;
     CHECK_NULL_ERRNO(conn_new_with(test_loop(), "127.0.0.1", "80", &o, NULL, NULL, NULL), EINVAL);
+}
+
+static void keep_line(int level, const char *message, void *line) {
+    if (level == NETCONN_LOG_ERROR) snprintf(line, 200, "%s", message);
+}
+
+TEST(the_log_says_why_it_is_einval) {
+    struct conn_options o = options();
+    char line[200] = "";
+    netconn_set_log(keep_line, line);
+    o.size = 0;
+    CHECK_NULL_ERRNO(conn_new_with(test_loop(), "127.0.0.1", "80", &o, NULL, NULL, NULL), EINVAL);
+    CHECK_CONTAINS(line, "conn_options_init");
+    CHECK_NULL_ERRNO(conn_new(test_loop(), NULL, "80", false, NULL, NULL, NULL), EINVAL);
+    CHECK_CONTAINS(line, "the host is NULL");
+    netconn_set_log(NULL, NULL);
 }
 
 /* ---- The process's default options ------------------------------------------------------------------------------------- */

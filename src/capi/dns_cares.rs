@@ -27,7 +27,7 @@ pub type dns_result_cb =
     Option<unsafe extern "C" fn(status: c_int, ai: *const addrinfo, arg: *mut c_void)>;
 
 /// Makes the resolver ready. Optional: the first lookup does so too. `loop` NULL: the default loop. Returns 0, or -1 with
-/// `errno`.
+/// `errno`: EMFILE, ENFILE, ENOMEM (the default loop cannot be made), EPERM in a forked child.
 #[no_mangle]
 pub unsafe extern "C" fn dns_init(r#loop: *mut ev_loop) -> c_int {
     fallible(|| {

@@ -524,7 +524,7 @@ pub unsafe extern "C" fn evloop_set_attachment(
     })
 }
 
-/// The pointer put there with `evloop_set_attachment`, or NULL.
+/// The pointer put there with `evloop_set_attachment`, or NULL; NULL for NULL.
 #[no_mangle]
 pub unsafe extern "C" fn evloop_get_attachment(lp: *mut ev_loop) -> *mut c_void {
     infallible(std::ptr::null_mut(), || {

@@ -244,8 +244,9 @@ pub(super) unsafe fn look<R>(
 ///
 /// Several addresses are tried as RFC 8305 says. With TLS the certificate's chain and name are verified.
 ///
-/// Returns the connection, to be ended by conn_close; NULL with errno EINVAL (no host; `unix:` with TLS), ECANCELED (closed by
-/// a callback that ran inside the call), ENOMEM, EPERM (a forked child uses its parent's loop).
+/// Returns the connection, to be ended by conn_close; NULL with errno EINVAL (no host; `unix:` with TLS; the log has the
+/// reason), ECANCELED (closed by a callback that ran inside the call), ENOMEM, EPERM (a forked child uses its parent's
+/// loop).
 ///
 /// # Safety
 /// The pointers are NULL or valid; the call is made on the loop's thread.
@@ -273,7 +274,8 @@ pub unsafe extern "C" fn conn_new(
 /// As conn_new, with options. NULL for the default options (conn_set_default_options).
 ///
 /// The options are read during the call and copied. EINVAL, besides the reasons of conn_new: a `size` of 0 or larger
-/// than this library knows, a time that is NaN, server_side, a server's TLS context.
+/// than this library knows, a time that is NaN, another family than the three, an empty server_name, a local_addr that is
+/// no address, server_side, a server's TLS context. `unix:` with TLS needs server_name. The log has the reason.
 ///
 /// # Safety
 /// The pointers are NULL or valid; the call is made on the loop's thread.
@@ -376,7 +378,7 @@ pub unsafe extern "C" fn conn_close(c: *mut net_conn) {
     })
 }
 
-/// As conn_close, but the peer gets a reset (RST) and nothing is sent any more.
+/// As conn_close, but the peer gets a reset (RST) and nothing is sent any more. NULL is a no-op.
 ///
 /// # Safety
 /// As for conn_close.
@@ -427,7 +429,7 @@ pub unsafe extern "C" fn conn_set_default_tls(context: SocketTLSContext_T) -> c_
     })
 }
 
-/// Lets the connection keep evloop_run running (the default).
+/// Lets the connection keep evloop_run running (the default). Idempotent; NULL is a no-op.
 ///
 /// # Safety
 /// `c` is NULL or not closed; the call is made on the loop's thread.
@@ -441,7 +443,7 @@ pub unsafe extern "C" fn conn_ref(c: *mut net_conn) {
     })
 }
 
-/// The connection does not keep evloop_run running. Idempotent.
+/// The connection does not keep evloop_run running. Idempotent; NULL is a no-op.
 ///
 /// # Safety
 /// `c` is NULL or not closed; the call is made on the loop's thread.
@@ -455,7 +457,7 @@ pub unsafe extern "C" fn conn_unref(c: *mut net_conn) {
     })
 }
 
-/// Keeps a pointer of the program's with the connection.
+/// Keeps a pointer of the program's with the connection, for conn_get_data alone. NULL for `c` is a no-op.
 ///
 /// # Safety
 /// `c` is NULL or not closed.

@@ -120,7 +120,8 @@ pub unsafe extern "C" fn conn_get_errno(c: *mut net_conn) -> c_int {
     }
 }
 
-/// OpenSSL's verify code of the peer's certificate (0 is X509_V_OK); -1 when none was verified. Stays after a failure.
+/// OpenSSL's verify code of the peer's certificate (0 is X509_V_OK); -1 when none was verified, and for NULL. Stays after a
+/// failure.
 ///
 /// # Safety
 /// `c` is NULL or not closed.
@@ -211,7 +212,7 @@ unsafe fn socket_address(
     Ok(0)
 }
 
-/// The protocol agreed on by ALPN, valid until conn_close; NULL while there is none.
+/// The protocol agreed on by ALPN (RFC 7301), valid until conn_close; NULL while there is none.
 ///
 /// # Safety
 /// `c` is NULL or not closed.
@@ -225,7 +226,8 @@ pub unsafe extern "C" fn conn_get_alpn(c: *mut net_conn) -> *const c_char {
     }
 }
 
-/// "TLSv1.2" or "TLSv1.3"; NULL while there is none.
+/// "TLSv1.2" or "TLSv1.3" (an older one only where the `SSL_CTX` was made to allow it), valid for ever; NULL while there is
+/// none.
 ///
 /// # Safety
 /// `c` is NULL or not closed.
@@ -262,7 +264,7 @@ pub unsafe extern "C" fn conn_get_cipher(c: *mut net_conn) -> *const c_char {
     }
 }
 
-/// Whether an earlier TLS session was resumed.
+/// Whether an earlier TLS session was resumed; false for NULL.
 ///
 /// # Safety
 /// `c` is NULL or not closed.

@@ -171,7 +171,8 @@ pub unsafe extern "C" fn conn_try_writev(
 /// Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
 /// CONN_CLOSED when the peer's end of the stream was read too.
 ///
-/// Returns 0; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or establishing failed), else the failure's.
+/// Returns 0, also when it was shut already; -1 with errno EINVAL (c is NULL), ENOTCONN (not CONN_READY yet, or
+/// establishing failed), else the failure's.
 ///
 /// # Safety
 /// `c` is NULL or not closed; the call is made on the loop's thread.

@@ -21,37 +21,40 @@ pub type conn_socket_cb = Option<unsafe extern "C" fn(fd: c_int, arg: *mut c_voi
 pub struct conn_options {
     /// sizeof(struct conn_options), set by conn_options_init. A smaller one takes defaults for the rest.
     pub size: usize,
-    /// Looking up the name; 10.
+    /// For looking up the name. Default: 10.
     pub resolve_timeout: f64,
-    /// Connecting, all attempts together; 10.
+    /// For connecting, all attempts together. Default: 10.
     pub connect_timeout: f64,
-    /// The TLS handshake; 10.
+    /// For the TLS handshake. Default: 10.
     pub tls_timeout: f64,
-    /// Everything until CONN_READY together; 0: none.
+    /// For everything until CONN_READY together. Default: 0, none.
     pub deadline: f64,
-    /// RFC 8305 connection attempt delay; 0.25, at least 0.01.
+    /// How long one address is tried before the next one is too (RFC 8305, Connection Attempt Delay); at least 0.01.
+    /// Default: 0.25.
     pub attempt_delay: f64,
-    /// AF_UNSPEC, AF_INET or AF_INET6; AF_UNSPEC.
+    /// Which addresses are used: AF_UNSPEC (all), AF_INET or AF_INET6. Default: AF_UNSPEC.
     pub family: c_int,
-    /// Bound for addresses of its family; NULL.
+    /// What sockets of its family are bound to, see bind(2); copied. Default: NULL, the kernel chooses.
     pub local_addr: *const libc::sockaddr,
-    /// The length of local_addr.
+    /// The length of local_addr in bytes.
     pub local_addr_len: libc::socklen_t,
-    /// TCP_NODELAY; true.
+    /// Whether small writes are sent at once (TCP_NODELAY, see tcp(7)). Default: true.
     pub nodelay: c_bool,
-    /// Idle seconds before the first TCP keep-alive probe; 0: off.
+    /// Idle seconds before the first TCP keep-alive probe. Default: 0, no probes.
     pub keepalive: f64,
-    /// Whether TLS is set up; false.
+    /// Whether TLS is set up. Default: false.
     pub use_tls: c_bool,
-    /// Whether we are the TLS server (conn_from_fd); false.
+    /// Whether we are the server of the TLS handshake; conn_from_fd alone. Default: false.
     pub server_side: c_bool,
-    /// NULL: the default client context. A server side needs one. A reference is taken.
+    /// Whom to trust and what to show. The connection takes a reference: the caller may free its own. A server side needs
+    /// one. Default: NULL, the default client context (conn_set_default_tls).
     pub tls: SocketTLSContext_T,
-    /// The name to send and verify; NULL: the host.
+    /// The name to send (SNI, RFC 6066) and to find in the certificate; copied. Default: NULL, the host.
     pub server_name: *const c_char,
-    /// Whether an end without close_notify counts as the end of the stream; false.
+    /// Whether an end of the TCP stream without close_notify counts as the end of the TLS stream. Only for protocols that
+    /// tell by themselves where a message ends. Default: false.
     pub allow_truncation: c_bool,
-    /// See conn_socket_cb; NULL.
+    /// See conn_socket_cb. Default: NULL.
     pub on_socket: conn_socket_cb,
     /// The argument of on_socket.
     pub socket_arg: *mut c_void,

@@ -460,8 +460,8 @@ pub unsafe extern "C" fn netconn_tls_verify_name(
     })
 }
 
-/// What was wrong with the last call of this header that failed on this thread; "" when none did. Valid until the next one
-/// that fails on this thread.
+/// What was wrong with the last call of this header that failed on this thread, one line; "" when none did. A call that
+/// succeeds leaves it alone: look at it after a failure only. Valid until the next call that fails on this thread.
 #[no_mangle]
 pub unsafe extern "C" fn netconn_tls_error() -> *const c_char {
     infallible(c"".as_ptr(), || {

@@ -53,7 +53,8 @@ too, but must not throw or longjmp through the library.",
         about: "\
 dns_cares.h - names to addresses without blocking.
 
-Call on the thread of the loop that the answer is for.",
+Call on the thread of the loop that the answer is for; dns_shutdown, dns_set_cache_ttl and dns_strerror on any
+thread.",
         includes: &["<netdb.h>", "evloop.h"],
         // Strict C99 hides the struct in <netdb.h>; a pointer to it must still name the same type.
         preamble: || "struct addrinfo;".into(),
@@ -64,9 +65,9 @@ Call on the thread of the loop that the answer is for.",
         about: "\
 net_conn.h - one non-blocking connection, TCP or Unix, plain or TLS, on an event loop.
 
-A connection belongs to its loop's thread: every function here is called there. Exactly one of on_ready and on_error
-tells how establishing ended, from the loop, never from inside the call that began it. A callback may close any
-connection, its own too, and must not throw or longjmp through the library.",
+A connection belongs to its loop's thread: every function here is called there, unless it says otherwise, and may be called from
+every callback. Exactly one of on_ready and on_error tells how establishing ended, from the loop, never from inside the
+call that began it. A callback may close any connection, its own too, and must not throw or longjmp through the library.",
         includes: &[
             "<stdbool.h>",
             "<stddef.h>",
