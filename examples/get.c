@@ -6,22 +6,16 @@
  */
 #include <net_conn.h>
 #include <stdio.h>
-#include <string.h>
 
-/* Called in each round of the loop while there is something to read. -1 means "nothing yet", or on_error follows. */
 static void on_readable(struct net_conn *c, void *status) {
     char buf[4096];
-    ssize_t n = conn_try_read(c, buf, sizeof buf);
+    ssize_t n = conn_try_read(c, buf, sizeof buf); /* -1: nothing yet, or on_error follows */
     if (n > 0) fwrite(buf, 1, (size_t)n, stdout);
-    if (n == 0) { /* the end */
-        *(int *)status = 0;
-        conn_close(c);
-    }
+    if (n == 0) *(int *)status = 0, conn_close(c); /* the end of the answer */
 }
 
 static void on_ready(struct net_conn *c, void *status) {
-    static const char request[] = "GET / HTTP/1.0\r\n\r\n";
-    conn_try_write(c, request, strlen(request)); /* a new connection takes so few bytes at once */
+    conn_try_write(c, "GET / HTTP/1.0\r\n\r\n", 18); /* a new connection takes so few bytes at once */
     conn_set_readable_callback(c, on_readable, status);
 }
 
@@ -33,14 +27,9 @@ static void on_error(struct net_conn *c, void *status) {
 
 int main(int argc, char **argv) {
     int status = 1;
-    bool use_tls = argc > 3 && strcmp(argv[3], "tls") == 0;
-    if (argc < 3) {
+    if (argc < 3 || !conn_new(NULL, argv[1], argv[2], argc > 3, on_ready, on_error, &status)) {
         fprintf(stderr, "usage: %s HOST PORT [tls]\n", argv[0]);
         return 2;
-    }
-    if (!conn_new(NULL, argv[1], argv[2], use_tls, on_ready, on_error, &status)) {
-        perror("conn_new");
-        return 1;
     }
     evloop_run(evloop_get_default()); /* until nothing is open any more */
     return status;

@@ -120,7 +120,7 @@ impl Fault<'_> {
             ffi::X509_V_ERR_CERT_HAS_EXPIRED => {
                 // SAFETY: the time is the live certificate's own.
                 let time = unsafe { ffi::X509_getm_notAfter(self.x509) };
-                format!("expired on {} ({})", self.date(time), self.place())
+                format!("has expired on {} ({})", self.date(time), self.place())
             }
             ffi::X509_V_ERR_CERT_NOT_YET_VALID => {
                 // SAFETY: the time is the live certificate's own.

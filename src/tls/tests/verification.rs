@@ -119,7 +119,7 @@ fn dates_are_checked() {
         &expired.bake().unwrap(),
         SHOP,
         10,
-        "certificate of \"CN=shop.example\" (depth 0) expired on 2026-01-31 12:00:00 UTC (leaf)",
+        "certificate of \"CN=shop.example\" (depth 0) has expired on 2026-01-31 12:00:00 UTC (leaf)",
     );
     let early = shop()
         .issuer(&CA)
@@ -140,7 +140,7 @@ fn dates_are_checked() {
         &leaf,
         SHOP,
         10,
-        "certificate of \"CN=old intermediate\" (depth 1) expired on 2026-01-31 12:00:00 UTC (intermediate)",
+        "certificate of \"CN=old intermediate\" (depth 1) has expired on 2026-01-31 12:00:00 UTC (intermediate)",
     );
 }
 
