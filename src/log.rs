@@ -91,30 +91,96 @@ pub fn enabled(level: Level) -> bool {
     level as i32 <= enabled
 }
 
+/// A text as one line, whatever a program, a certificate or a resolver put into it: nobody writes a line of his own into
+/// somebody's log, and terminals take orders from control characters (those of C1, two bytes long, too).
+pub fn one_line(mut text: String) -> CString {
+    if text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ");
+    }
+    // No NUL is left, so this cannot fail; an empty text would still be true.
+    CString::new(text).unwrap_or_default()
+}
+
 /// Says one line. The caller's `errno` is kept.
 pub fn emit(level: Level, message: fmt::Arguments<'_>) {
     if !enabled(level) {
         return;
     }
     let errno = crate::errno::Errno::last();
-    let mut text = fmt::format(message).into_bytes();
-    // One line, whatever a program or a peer put into a name: nobody writes a line of his own into somebody's log.
-    for byte in &mut text {
-        if byte.is_ascii_control() {
-            *byte = b' ';
-        }
-    }
+    let text = one_line(fmt::format(message));
     let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
     // The lock is open again: the sink may set another sink.
-    match (sink, CString::new(text)) {
-        (Some(sink), Ok(text)) => sink.line(level, &text),
-        (None, Ok(text)) => {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "netconn: {}", text.to_string_lossy());
-        }
-        (_, Err(_)) => {}
+    match sink {
+        Some(sink) => sink.line(level, &text),
+        None => write_to_stderr(text.to_bytes()),
     }
     errno.set();
+}
+
+/// One line in one system call, so that those of several threads and processes do not mix. Where nobody reads stderr any
+/// more the line is lost, and the host gets no SIGPIPE for it.
+fn write_to_stderr(text: &[u8]) {
+    let line = [b"netconn: ", text, b"\n"].concat();
+    let _quiet = SigpipeBlocked::new();
+    let mut rest = line.as_slice();
+    while !rest.is_empty() {
+        // SAFETY: `rest` is readable for its length.
+        let count = unsafe { libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len()) };
+        match usize::try_from(count) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(_) if crate::errno::Errno::last().0 == libc::EINTR => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// SIGPIPE blocked in this thread until it is dropped; one that was raised meanwhile is taken away.
+struct SigpipeBlocked {
+    before: libc::sigset_t,
+    sigpipe: libc::sigset_t,
+    /// One of the host's own was waiting already.
+    pending: bool,
+}
+
+impl SigpipeBlocked {
+    fn new() -> SigpipeBlocked {
+        // SAFETY: signal sets are plain memory, for which zeros are valid; all calls read and write sets of ours.
+        unsafe {
+            let mut sigpipe: libc::sigset_t = std::mem::zeroed();
+            let (mut before, mut waiting) = (sigpipe, sigpipe);
+            libc::sigemptyset(&mut sigpipe);
+            libc::sigaddset(&mut sigpipe, libc::SIGPIPE);
+            libc::sigpending(&mut waiting);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &sigpipe, &mut before);
+            SigpipeBlocked {
+                before,
+                sigpipe,
+                pending: libc::sigismember(&waiting, libc::SIGPIPE) == 1,
+            }
+        }
+    }
+}
+
+impl Drop for SigpipeBlocked {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`; `before` was filled in there.
+        unsafe {
+            let mut waiting: libc::sigset_t = std::mem::zeroed();
+            libc::sigpending(&mut waiting);
+            if !self.pending && libc::sigismember(&waiting, libc::SIGPIPE) == 1 {
+                // Without waiting: one that was sent to the whole process may have gone to another thread.
+                let at_once: libc::timespec = std::mem::zeroed();
+                libc::sigtimedwait(&self.sigpipe, std::ptr::null_mut(), &at_once);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut());
+        }
+    }
+}
+
+/// EINVAL, with the reason for it in the log: the number alone does not say which argument was wrong.
+pub fn invalid(why: &str) -> crate::errno::Errno {
+    crate::log!(Error, "EINVAL: {why}");
+    crate::errno::Errno(libc::EINVAL)
 }
 
 /// `log!(Warn, "...", ...)`: says one line at that level, and costs one load where nobody listens.

@@ -5,6 +5,7 @@
 #include "../support/peers.h"
 #include "../support/transports.h"
 #include "../support/world.h"
+#include "netconn.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -180,6 +181,30 @@ TEST(a_unix_path_that_is_too_long) {
     while (strlen(host) < 300) strcat(host, "0123456789");
     fails(host, NULL, NULL, CONN_ERR_INVALID, ENAMETOOLONG);
     fails("unix:", NULL, NULL, CONN_ERR_INVALID, EINVAL);
+}
+
+/* Everything that the library has to say, one after the other. */
+static void keep_heard(int level, const char *message, void *arg) {
+    (void)level;
+    strncat(arg, message, 4095 - strlen(arg));
+}
+
+/* ESC, CSI as one character of C1, a new line: what a terminal or a log file would obey. */
+TEST(control_characters_reach_no_message) {
+    char heard[4096] = "";
+    netconn_set_log(keep_heard, heard);
+    struct conn_options o = options();
+    struct client *client = client_open(test_loop(), "evil\x1b[2J\xc2\x9b" "31m\n.test", "8\t0\r\n", &o);
+    client_wait_error(client);
+    CHECK_FAILED_WITH(client, CONN_ERR_INVALID, EINVAL);
+    const char *const texts[] = {conn_get_error_msg(client->c), heard};
+    for (int i = 0; i < 2; i++) {
+        CHECK_CONTAINS(texts[i], "evil");
+        CHECK(strpbrk(texts[i], "\x1b\t\r\n") == NULL);
+        CHECK(strstr(texts[i], "\xc2\x9b") == NULL);
+    }
+    client_close(client);
+    netconn_set_log(NULL, NULL);
 }
 
 TEST(hosts_that_are_no_host_at_all) {

@@ -84,6 +84,62 @@ ALL_TRANSPORTS(readable_is_a_level_even_for_bytes_inside_tls) {
     CHECK_INT(reader.got, size);
 }
 
+/* Writes one record when the gate opens, and waits for the end. */
+static void three_bytes(struct peer_conn *pc) {
+    CHECK(peer_write_pattern(pc, 3));
+    char byte;
+    peer_read(pc, &byte, 1);
+}
+
+struct outside {
+    struct client *client;
+    int fired, read;
+    bool nested;
+};
+
+static void read_one_in_nested_rounds(struct net_conn *c, void *arg) {
+    struct outside *outside = arg;
+    char byte;
+    outside->fired++;
+    if (conn_try_read(c, &byte, 1) == 1) outside->read++;
+    if (outside->nested && outside->read < 3) {
+        int read = outside->read;
+        /* The rest may be inside TLS alone: the rounds in here have to know of it. */
+        RUN_UNTIL(outside->client->loop, outside->read > read);
+    }
+}
+
+ALL_TRANSPORTS(readable_is_a_level_in_nested_runs) {
+    struct peer *peer = peer_of(version, three_bytes, NULL);
+    struct client *client = ready_client(test_loop(), version, peer);
+    struct outside outside = {.client = client, .nested = true};
+    conn_set_readable_callback(client->c, read_one_in_nested_rounds, &outside);
+    RUN_UNTIL(client->loop, outside.read == 3);
+}
+
+static void read_one_from_a_timer(void *arg) {
+    struct outside *outside = arg;
+    char byte;
+    if (conn_try_read(outside->client->c, &byte, 1) == 1) outside->read++;
+}
+
+static void count_fired(struct net_conn *c, void *arg) {
+    (void)c;
+    ((struct outside *)arg)->fired++;
+}
+
+ALL_TRANSPORTS(readable_is_a_level_for_bytes_read_elsewhere) {
+    struct peer *peer = peer_of(version, three_bytes, NULL);
+    struct client *client = ready_client(test_loop(), version, peer);
+    struct outside outside = {.client = client};
+    conn_set_readable_callback(client->c, count_fired, &outside);
+    RUN_UNTIL(client->loop, outside.fired);
+    /* Two of three bytes are now wherever a read of one byte puts them. */
+    while (!outside.read) read_one_from_a_timer(&outside);
+    outside.fired = 0;
+    RUN_UNTIL(client->loop, outside.fired == 2);
+}
+
 ALL_TRANSPORTS(readable_fires_in_each_round_until_it_was_read) {
     uint64_t size = 10;
     struct client *client = client_of(version, send_pattern, &size);

@@ -231,6 +231,26 @@ BOTH_VERSIONS(the_name_is_sent_and_an_address_is_not) {
     CHECK_STR(sni, "localhost");
 }
 
+TEST(a_server_name_that_cannot_be) {
+    struct conn_options o = tls_options();
+    o.server_name = "..";
+    struct client *client = client_open(test_loop(), "127.0.0.1", peer_port(TLS_PEER(0)), &o);
+    client_wait_error(client);
+    CHECK_FAILED_WITH(client, CONN_ERR_INVALID, EINVAL);
+    CHECK_CONTAINS(client->message, "\"..\" is not a name");
+}
+
+TEST(no_trust_store_at_all) {
+    setenv("SSL_CERT_FILE", "/nonexistent", 1);
+    setenv("SSL_CERT_DIR", "/nonexistent", 1);
+    struct peer *peer = TLS_PEER(0);
+    struct client *client = client_new(test_loop());
+    client->c = conn_new(client->loop, "localhost", peer_port(peer), true, client_on_ready, client_on_error, client);
+    client_wait_error(client);
+    CHECK_FAILED_WITH(client, CONN_ERR_TLS, EPROTO);
+    CHECK_CONTAINS(client->message, "SSL_CERT_FILE");
+}
+
 /* ---- Verification by choice ------------------------------------------------------------------------------------------ */
 
 BOTH_VERSIONS(the_chain_alone) {

@@ -161,6 +161,30 @@ TEST(without_a_sink_the_environment_decides) {
     CHECK_CONTAINS(text, "Connection refused");
 }
 
+TEST(a_log_that_nobody_reads_raises_no_signal) {
+    int ends[2];
+    CHECK_INT(pipe(ends), 0);
+    close(ends[0]);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        /* SIGPIPE has its default disposition here: one would end the child. */
+        setenv("NETCONN_LOG", "debug", 1);
+        dup2(ends[1], 2);
+        struct ev_loop *loop = evloop_new();
+        struct net_conn *c = conn_new(loop, "127.0.0.1", refused_port(), false, NULL, NULL, NULL);
+        evloop_run(loop);
+        conn_close(c);
+        evloop_free(loop);
+        netconn_cleanup();
+        _exit(0);
+    }
+    int status;
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    close(ends[1]);
+}
+
 /* ---- The end, and after it ---------------------------------------------------------------------------------------------- */
 
 TEST(everything_works_again_after_the_cleanup) {

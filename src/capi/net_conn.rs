@@ -12,6 +12,7 @@ use crate::conn::view::{RawCallback, View};
 use crate::conn::{Conn, Observer};
 use crate::errno::Errno;
 use crate::evloop::Loop;
+use crate::log;
 use crate::tls::Context;
 use std::ffi::{c_char, c_int, c_uint, c_void, CStr};
 use std::mem::{offset_of, size_of};
@@ -310,7 +311,7 @@ unsafe fn open(
     guard::quiet_panics();
     // SAFETY: not NULL, and the caller promises NUL-terminated strings.
     let text = |s: *const c_char| (!s.is_null()).then(|| unsafe { CStr::from_ptr(s) });
-    let host = text(host).ok_or(Errno(libc::EINVAL))?;
+    let host = text(host).ok_or_else(|| log::invalid("the host is NULL"))?;
     let port = text(port);
     let prepare = |conn: &Conn| prepare(conn, on_ready, on_error, arg);
     let conn = Conn::open(lp, host, port, options, &CallC, prepare)?;
@@ -419,7 +420,7 @@ pub unsafe extern "C" fn conn_set_default_tls(context: SocketTLSContext_T) -> c_
         // SAFETY: as the caller promises.
         let context = unsafe { super::netconn_tls::context(context) };
         if context.as_ref().is_some_and(|c| c.is_server()) {
-            return Err(Errno(libc::EINVAL));
+            return Err(log::invalid("the default TLS context is for clients"));
         }
         Context::set_default_client(context);
         Ok(0)

@@ -6,6 +6,7 @@ use super::tls_types::SocketTLSContext_T;
 use super::types::c_bool;
 use crate::conn::options::Options;
 use crate::errno::Errno;
+use crate::log::invalid;
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::{offset_of, size_of, MaybeUninit};
 use std::sync::Arc;
@@ -113,14 +114,15 @@ const ENDS: [usize; 17] = {
 /// # Safety
 /// `options` is NULL or points to as many bytes as its `size` says, and what it points to is valid.
 pub(super) unsafe fn read(options: *const conn_options) -> Result<Option<Options>, Errno> {
-    const EINVAL: Errno = Errno(libc::EINVAL);
     if options.is_null() {
         return Ok(None);
     }
     // SAFETY: every such struct begins with its size, which is always there to be read.
     let size = unsafe { (*options).size };
     if size == 0 || size > size_of::<conn_options>() {
-        return Err(EINVAL);
+        return Err(invalid(
+            "the options have a size that this library does not know: call conn_options_init first",
+        ));
     }
     let mut given = MaybeUninit::new(conn_options::built_in());
     let whole = if size == size_of::<conn_options>() {
@@ -139,7 +141,7 @@ pub(super) unsafe fn read(options: *const conn_options) -> Result<Option<Options
         given.assume_init()
     };
     if ![libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&given.family) {
-        return Err(EINVAL);
+        return Err(invalid("family is AF_UNSPEC, AF_INET or AF_INET6"));
     }
     // SAFETY: the caller promises that what the options point to is valid.
     let (server_name, tls, local_addr) = unsafe {
@@ -151,7 +153,7 @@ pub(super) unsafe fn read(options: *const conn_options) -> Result<Option<Options
     };
     if server_name.is_some_and(str::is_empty) {
         // A name that nobody can have would never match; it is not the same as no name.
-        return Err(EINVAL);
+        return Err(invalid("server_name is empty: NULL means the host"));
     }
     Ok(Some(Options {
         resolve_timeout: Options::timeout(given.resolve_timeout)?,
@@ -185,7 +187,9 @@ unsafe fn local_address(
     let bytes = unsafe { guard::bytes(addr.cast(), len as usize) }?;
     let mut storage = socket2::SockAddrStorage::zeroed();
     if bytes.len() < size_of::<libc::sa_family_t>() || bytes.len() > storage.size_of() as usize {
-        return Err(Errno(libc::EINVAL));
+        return Err(invalid(
+            "local_addr_len is not the length of a socket address",
+        ));
     }
     // SAFETY: the family is the first member of every socket address on Linux, and its bytes are there; `addr` may be
     // unaligned.
@@ -194,10 +198,12 @@ unsafe fn local_address(
         libc::AF_INET => size_of::<libc::sockaddr_in>(),
         libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
         libc::AF_UNIX => size_of::<libc::sa_family_t>(),
-        _ => return Err(Errno(libc::EINVAL)),
+        _ => return Err(invalid("local_addr is of an unknown address family")),
     };
     if bytes.len() < shortest {
-        return Err(Errno(libc::EINVAL));
+        return Err(invalid(
+            "local_addr_len is too short for the address family",
+        ));
     }
     // SAFETY: the storage is larger than the address; zeroed storage with the caller's bytes in front is a valid one.
     let address = unsafe {

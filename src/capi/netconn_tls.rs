@@ -124,6 +124,12 @@ unsafe fn path<'a>(text: *const c_char, what: &str) -> Result<&'a Path, Error> {
     }
     // SAFETY: not NULL, and the C program gives a NUL-terminated string that it does not change during the call.
     let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+    if bytes.is_empty() {
+        return Err(Error {
+            errno: Errno(libc::ENOENT),
+            text: format!("TLS: the path of the {what} is empty"),
+        });
+    }
     Ok(Path::new(OsStr::from_bytes(bytes)))
 }
 

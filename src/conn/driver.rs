@@ -82,7 +82,7 @@ impl Conn {
                 None => self.invalid(
                     State::Resolving,
                     Errno(libc::EINVAL),
-                    "this is not a possible host name",
+                    failure::impossible_host(&host),
                 ),
             },
         }
@@ -325,11 +325,12 @@ impl Conn {
             self.endpoint(),
             failure::address(&addr)
         );
-        let started = attempt::start(&addr, &options).and_then(|socket| {
-            if self.closed.get() {
-                // `on_socket` closed the connection.
-                return Err(Refusal::OnSocket(0));
-            }
+        let started = attempt::start(&addr, &options);
+        if !self.machine.borrow().awaits_attempt(index) {
+            // `on_socket` closed the connection, or ran the loop until the outcome was known: the socket goes.
+            return;
+        }
+        let started = started.and_then(|socket| {
             let watcher = self
                 .lp
                 .watch(
@@ -344,9 +345,6 @@ impl Conn {
                 watcher,
             })
         });
-        if self.closed.get() {
-            return;
-        }
         match started {
             Ok(attempt) => {
                 self.with_establishing(|e| e.attempts.push(attempt));
@@ -495,8 +493,17 @@ impl Conn {
     fn secure(self: &Rc<Self>) -> Result<(), transport::Failure> {
         let refused = |error: tls::Error| transport::Failure {
             kind: FailureKind::Tls,
-            errno: error.errno,
-            text: error.text,
+            errno: match error.errno {
+                // What was asked for is impossible.
+                Errno(libc::EINVAL) => error.errno,
+                errno if failure::is_resource(errno) => errno,
+                _ => Errno(libc::EPROTO),
+            },
+            // The message says that it is about TLS.
+            text: match error.text.strip_prefix("TLS: ") {
+                Some(text) => text.to_owned(),
+                None => error.text,
+            },
         };
         let gone = || transport::Failure {
             kind: FailureKind::Io,
@@ -681,6 +688,8 @@ fn error_kind(failure: &transport::Failure) -> ErrorKind {
     match failure.kind {
         _ if failure::is_resource(failure.errno) => ErrorKind::Resource,
         FailureKind::Io => ErrorKind::Io,
+        // A name that no certificate could be for: the peer has no part in it.
+        FailureKind::Tls if failure.errno.0 == libc::EINVAL => ErrorKind::Invalid,
         FailureKind::Tls => ErrorKind::Tls,
         FailureKind::Certificate => ErrorKind::Certificate,
     }
@@ -695,6 +704,12 @@ impl IoHandler for Conn {
         } else {
             self.on_any_io(fd, ready);
         }
+    }
+
+    fn on_nested_run(self: Rc<Self>) {
+        // Reads that come now are none of the dispatch's on the stack.
+        self.dispatching.set(false);
+        self.update_interest();
     }
 }
 
@@ -750,7 +765,7 @@ impl Adopted {
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         let socket = SockRef::from(&borrowed);
         if socket.r#type()? != socket2::Type::STREAM {
-            return Err(Errno(libc::EINVAL));
+            return Err(crate::log::invalid("the descriptor is not a stream socket"));
         }
         let peer = socket.peer_addr()?;
         socket.set_nonblocking(true)?;

@@ -18,18 +18,10 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn new(kind: ErrorKind, code: i32, message: String) -> Failure {
-        let mut message = message.into_bytes();
-        // One line, whatever a certificate or a resolver put into it.
-        for byte in &mut message {
-            if *byte < b' ' || *byte == 0x7f {
-                *byte = b' ';
-            }
-        }
         Failure {
             kind,
             code,
-            // No NUL is left, so this cannot fail; an empty text would still be true.
-            message: CString::new(message).unwrap_or_default(),
+            message: crate::log::one_line(message),
             verify_result: -1,
         }
     }
@@ -43,6 +35,17 @@ pub(super) fn endpoint(host: &str, port: &str) -> String {
         format!("[{host}]:{port}")
     } else {
         format!("{host}:{port}")
+    }
+}
+
+/// What to say of a host that cannot be one, with the habits that lead to it.
+pub(super) fn impossible_host(host: &str) -> &'static str {
+    if host.contains("://") {
+        "this is a URL, not a host name: give the name alone, and the port apart"
+    } else if host.contains(':') {
+        "this is not a possible host name: give the port apart"
+    } else {
+        "this is not a possible host name"
     }
 }
 

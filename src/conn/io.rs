@@ -76,7 +76,13 @@ impl Conn {
                 }
                 Ok(0)
             }
-            Ok(n) => Ok(n),
+            Ok(n) => {
+                if !self.dispatching.get() {
+                    // The kernel knows nothing of what is left inside TLS.
+                    self.update_interest();
+                }
+                Ok(n)
+            }
             Err(stop) => {
                 if matches!(stop, Stop::Failed(_)) {
                     self.read_done.set(true);
@@ -197,6 +203,7 @@ impl Conn {
         let Some(transport) = self.transport() else {
             return;
         };
+        self.dispatching.set(true);
         let breaks = self.lp.breaks();
         if ready.any(Interest::WRITE) && transport.has_unsent() {
             match transport.flush() {
@@ -224,6 +231,7 @@ impl Conn {
         {
             self.observer.get().on_writable(self);
         }
+        self.dispatching.set(false);
         self.update_interest();
     }
 

@@ -44,6 +44,21 @@ pub enum State {
     Error = 6,
 }
 
+impl State {
+    /// As the C header calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Init => "CONN_INIT",
+            State::Resolving => "CONN_RESOLVING",
+            State::Connecting => "CONN_CONNECTING",
+            State::TlsHandshake => "CONN_TLS_HANDSHAKE",
+            State::Ready => "CONN_READY",
+            State::Closed => "CONN_CLOSED",
+            State::Error => "CONN_ERROR",
+        }
+    }
+}
+
 /// `enum conn_error` of `net_conn.h`, with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -325,6 +340,12 @@ impl Machine {
     pub fn is_connect_timer_armed(&self) -> bool {
         matches!(self.state, State::Connecting | State::TlsHandshake)
             && (self.timers.is_armed(Timer::Phase) || self.timers.is_armed(Timer::Deadline))
+    }
+
+    /// Whether the attempt at this address is still awaited.
+    pub fn awaits_attempt(&self, address: usize) -> bool {
+        let race = self.race.as_deref();
+        race.is_some_and(|race| race.in_flight().contains(&address))
     }
 
     fn start(&mut self, start: Start, now: Nanos, actions: &mut Vec<Action>) {

@@ -19,6 +19,7 @@ pub use machine::{ErrorKind, State};
 
 use crate::errno::Errno;
 use crate::evloop::{AttachKey, Attached, Interest, Loop, Timer, Watcher};
+use crate::log::invalid;
 use crate::tls;
 use crate::transport::Transport;
 use attempt::Attempt;
@@ -78,6 +79,8 @@ pub struct Conn {
     direct: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
+    /// A callback of `on_ready_io` is running, which ends by looking at what there is to wait for.
+    dispatching: Cell<bool>,
     wants_readable: Cell<bool>,
     wants_writable: Cell<bool>,
     /// A read has returned the failure, or the end of the stream.
@@ -115,18 +118,27 @@ impl Conn {
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
         let unix = host.to_bytes().starts_with(b"unix:");
-        if host.is_empty() || options.server_side {
-            return Err(Errno(libc::EINVAL));
+        if host.is_empty() {
+            return Err(invalid("the host is empty"));
+        }
+        if options.server_side {
+            return Err(invalid(
+                "server_side is for conn_from_fd: a connection that is made here is the client",
+            ));
         }
         if options.use_tls && unix && options.server_name.is_none() {
-            return Err(Errno(libc::EINVAL));
+            return Err(invalid(
+                "TLS to a Unix socket needs server_name: the path names nobody",
+            ));
         }
         if options
             .tls
             .as_ref()
             .is_some_and(|context| context.is_server())
         {
-            return Err(Errno(libc::EINVAL));
+            return Err(invalid(
+                "the TLS context is a server's: use netconn_tls_client",
+            ));
         }
         let port = port.unwrap_or(if options.use_tls { c"443" } else { c"80" });
         let conn = Conn::new(lp, host, port, options, observer)?;
@@ -145,10 +157,17 @@ impl Conn {
     ) -> Result<Rc<Conn>, Errno> {
         if options.use_tls {
             let server = options.server_side;
-            if server != options.tls.as_ref().is_some_and(|c| c.is_server())
-                || (!server && options.server_name.is_none())
-            {
-                return Err(Errno(libc::EINVAL));
+            if server != options.tls.as_ref().is_some_and(|c| c.is_server()) {
+                return Err(invalid(if server {
+                    "a TLS server needs a context of netconn_tls_server in tls"
+                } else {
+                    "the TLS context is a server's: set server_side, or use netconn_tls_client"
+                }));
+            }
+            if !server && options.server_name.is_none() {
+                return Err(invalid(
+                    "a TLS client on a descriptor needs server_name: nothing else says whom to expect",
+                ));
             }
         }
         let socket = driver::Adopted::check(fd)?;
@@ -203,6 +222,7 @@ impl Conn {
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
             interest: Cell::new(Interest::NONE),
+            dispatching: Cell::new(false),
             wants_readable: Cell::new(false),
             wants_writable: Cell::new(false),
             read_done: Cell::new(false),
@@ -368,8 +388,13 @@ impl Conn {
         match self.failure.get() {
             Some(failure) if failure.verify_result >= 0 => failure.verify_result,
             _ if !self.negotiated() => -1,
-            _ => self.with_session(|s| s.verify_result()).unwrap_or(-1),
+            _ => self.session_verify_result(),
         }
+    }
+
+    fn session_verify_result(&self) -> i64 {
+        self.with_session(|s| if s.verifies() { s.verify_result() } else { -1 })
+            .unwrap_or(-1)
     }
 
     /// The peer's certificate. ENOENT when there is none.
@@ -457,7 +482,7 @@ impl Conn {
     fn set_failure(&self, kind: ErrorKind, code: i32, message: String) {
         let mut failure = Failure::new(kind, code, message);
         if matches!(kind, ErrorKind::Tls | ErrorKind::Certificate) {
-            failure.verify_result = self.with_session(|s| s.verify_result()).unwrap_or(-1);
+            failure.verify_result = self.session_verify_result();
         }
         crate::log!(Debug, "{}", failure.message.to_string_lossy());
         // The first fatal cause stays.
@@ -466,7 +491,7 @@ impl Conn {
 
     fn set_state(&self, state: State) {
         if self.view.state.replace(state as i32) != state as i32 {
-            crate::log!(Debug, "{}: {:?}", self.endpoint(), state);
+            crate::log!(Debug, "{}: {}", self.endpoint(), state.name());
             self.update_hold();
         }
     }

@@ -75,7 +75,7 @@ impl Options {
     /// A time-out in seconds: 0 or less, and infinity, mean none; NaN is EINVAL.
     pub fn timeout(seconds: f64) -> Result<Option<Nanos>, Errno> {
         if seconds.is_nan() {
-            return Err(Errno(libc::EINVAL));
+            return Err(crate::log::invalid("a time in the options is NaN"));
         }
         Ok(clock::from_seconds(seconds).filter(|nanos| *nanos > 0))
     }
@@ -83,7 +83,7 @@ impl Options {
     /// The attempt delay in seconds: at least RFC 8305's lower bound; infinity waits for a failure.
     pub fn delay(seconds: f64) -> Result<Nanos, Errno> {
         if seconds.is_nan() {
-            return Err(Errno(libc::EINVAL));
+            return Err(crate::log::invalid("a time in the options is NaN"));
         }
         // A quarter of the clock's range is as good as for ever, and adds up without overflow.
         let delay = clock::from_seconds(seconds).unwrap_or(Nanos::MAX / 4);

@@ -248,9 +248,8 @@ impl Resolver {
             if let Some((lookup, question)) = state.queue.pop_first() {
                 state.set_busy(number, true);
                 drop(state);
-                self.answer(&question, lookup);
+                self.answer(&question, lookup, number);
                 state = self.lock();
-                state.set_busy(number, false);
                 continue;
             }
             state.idle += 1;
@@ -273,7 +272,7 @@ impl Resolver {
     }
 
     /// Looks it up and tells all who asked, unless the resolver ended meanwhile.
-    fn answer(&self, question: &Arc<Question>, number: u64) {
+    fn answer(&self, question: &Arc<Question>, number: u64, thread: u64) {
         // A panic must not take the thread, and with it the replies, away.
         let found = catch_unwind(AssertUnwindSafe(|| (self.lookup)(question)))
             .unwrap_or(Err(ResolveError::new(eai::EAI_FAIL)));
@@ -286,6 +285,8 @@ impl Resolver {
         });
         let now = clock::now();
         let mut state = self.lock();
+        // Before anybody hears of the answer: who ends the resolver then waits for this thread.
+        state.set_busy(thread, false);
         // The resolver may have ended, and even begun an equal lookup anew.
         if !matches!(state.lookups.get(question), Some(lookup) if lookup.number == number) {
             return;

@@ -3,6 +3,7 @@
 use super::backend::{Backend, Event, Key};
 use super::Interest;
 use crate::errno::Errno;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// The most events of one wait: enough that a busy loop's waits cost little, 3 KiB of memory.
@@ -56,19 +57,26 @@ fn bits(interest: Interest) -> u32 {
     bits as u32
 }
 
-/// One `epoll_wait`: replaces `events`.
+/// Room for the events of one wait.
+pub(super) type Room = [MaybeUninit<Event>; BATCH];
+
+/// One `epoll_wait`; the events it gave.
 #[inline(always)]
-pub(super) fn wait_on(set: RawFd, events: &mut Vec<Event>, timeout_ms: i32) -> Result<(), Errno> {
-    events.clear();
-    events.reserve(BATCH);
-    // SAFETY: the vector has room for BATCH events, which are laid out as epoll_events; any number is safe as `set`.
-    let n = unsafe { libc::epoll_wait(set, events.as_mut_ptr().cast(), BATCH as i32, timeout_ms) };
+pub(super) fn wait_on(set: RawFd, room: &mut Room, timeout_ms: i32) -> Result<&[Event], Errno> {
+    // SAFETY: `room` has room for BATCH events, which are laid out as epoll_events; any number is safe as `set`.
+    let n = unsafe { libc::epoll_wait(set, room.as_mut_ptr().cast(), BATCH as i32, timeout_ms) };
     if n < 0 {
         return Err(Errno::last());
     }
     // SAFETY: the kernel wrote `n` events, which is at most BATCH.
-    unsafe { events.set_len(n as usize) };
-    Ok(())
+    Ok(unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), n as usize) })
+}
+
+/// The room behind the events that there are, which are cleared.
+pub(super) fn room(events: &mut Vec<Event>) -> Option<&mut Room> {
+    events.clear();
+    events.reserve(BATCH);
+    events.spare_capacity_mut().first_chunk_mut()
 }
 
 impl Backend for Epoll {
@@ -92,7 +100,13 @@ impl Backend for Epoll {
 
     #[inline]
     fn wait(&mut self, events: &mut Vec<Event>, timeout_ms: i32) -> Result<(), Errno> {
-        wait_on(self.raw_fd(), events, timeout_ms)
+        let Some(room) = room(events) else {
+            return Err(Errno(libc::ENOMEM));
+        };
+        let n = wait_on(self.raw_fd(), room, timeout_ms)?.len();
+        // SAFETY: so many were written behind the events that there were, which is none.
+        unsafe { events.set_len(n) };
+        Ok(())
     }
 
     fn raw_fd(&self) -> RawFd {

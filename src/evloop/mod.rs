@@ -81,6 +81,9 @@ impl Interest {
 pub trait IoHandler {
     /// `ready` holds only what the watcher asked for; may be spurious.
     fn on_io(self: Rc<Self>, fd: RawFd, ready: Interest);
+
+    /// The loop is being run again inside this handler's `on_io`: what it does at its end has to be done now, too.
+    fn on_nested_run(self: Rc<Self>) {}
 }
 
 /// Told when a timer fires.

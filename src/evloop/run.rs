@@ -9,7 +9,7 @@
 
 use super::backend::{Backend, Event, Poller};
 #[cfg(target_os = "linux")]
-use super::epoll::wait_on;
+use super::epoll::{room, wait_on};
 use super::remote::{Breaks, Message};
 use super::table::{Trouble, Unusual};
 use super::{Interest, Loop, Todo};
@@ -42,6 +42,9 @@ struct Running<'a>(&'a Loop);
 impl<'a> Running<'a> {
     fn enter(lp: &'a Loop) -> Running<'a> {
         lp.claim_thread();
+        if lp.is_running() {
+            lp.tell_nested_run();
+        }
         lp.remote.entered();
         Running(lp)
     }
@@ -79,6 +82,15 @@ impl Loop {
                 }
                 break;
             }
+        }
+    }
+
+    /// Tells the handler whose callback runs the loop again.
+    #[cold]
+    fn tell_nested_run(&self) {
+        let handlers = self.table.borrow().handlers(self.cursor.get());
+        for handler in handlers {
+            handler.on_nested_run();
         }
     }
 
@@ -331,23 +343,27 @@ impl Loop {
         // A round inside one of these finds none and makes its own; the number of waits then tells, and what the poller
         // is has to be asked again.
         let mut events = self.events.take().unwrap_or_default();
+        let Some(room) = room(&mut events) else {
+            return;
+        };
         while self.todo.get() == 0 && !self.remote.is_disturbed(breaks) && self.active.get() > 0 {
             let wait = self.waits.get().wrapping_add(1);
             self.waits.set(wait);
             let round = Round { breaks, wait };
-            if wait_on(set, &mut events, self.lull_timeout.get()).is_err() {
+            let Ok(ready) = wait_on(set, room, self.lull_timeout.get()) else {
                 break;
-            }
+            };
             self.time_known.set(false);
             if self.remote.is_disturbed(breaks) {
-                self.full_round(round, &mut events, false);
+                let mut ready = ready.to_vec();
+                self.full_round(round, &mut ready, false);
                 break;
             }
-            if events.is_empty() {
+            if ready.is_empty() {
                 self.have_lull();
                 continue;
             }
-            self.dispatch_ready(round, &events);
+            self.dispatch_ready(round, ready);
             if self.waits.get() != wait {
                 break;
             }

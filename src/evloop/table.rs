@@ -336,6 +336,12 @@ impl Table {
         }
     }
 
+    /// The handlers of a descriptor, also of one that nobody watches.
+    pub(super) fn handlers(&self, fd: RawFd) -> Vec<Rc<dyn IoHandler>> {
+        let watchers = self.get(fd).map_or(&[][..], |d| d.watchers.as_slice());
+        watchers.iter().map(|(_, h)| h.clone()).collect()
+    }
+
     /// The handler of a watcher that is not closed.
     pub(super) fn handler(&self, watcher: &Watcher) -> Option<Rc<dyn IoHandler>> {
         let watchers = &self.get(watcher.fd())?.watchers;

@@ -314,13 +314,15 @@ impl Session {
         verify_code(self.ssl())
     }
 
-    /// OpenSSL's X509 verify code; -1 when no certificate was verified.
+    /// Whether the peer's certificate matters. Where it does not, OpenSSL looks at a server's all the same, and
+    /// [`Session::verify_result`] tells what it thought of it.
+    pub fn verifies(&self) -> bool {
+        self.state().mode != Verify::None
+    }
+
+    /// OpenSSL's X509 verify code; -1 when it looked at no certificate.
     pub fn verify_result(&self) -> i64 {
         let state = self.state();
-        if state.mode == Verify::None {
-            // OpenSSL looks at a server's chain all the same, and nobody acts on what it thinks.
-            return -1;
-        }
         if let Some(refusal) = &*state.refusal.borrow() {
             return i64::from(refusal.error);
         }

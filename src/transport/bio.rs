@@ -25,6 +25,11 @@ use std::rc::Rc;
 /// (KeyUpdate, renegotiation), and a peer that never reads must not make us store answers without end.
 const MOST_QUEUED: usize = 64 * 1024;
 
+/// After so many `recv`s one call into OpenSSL gets no more, and the loop sees to the others: a peer that sends records
+/// without data (KeyUpdate, tickets) as fast as they are read would otherwise keep the call from ever coming back. A
+/// record takes two, a flight of the handshake a few.
+const MOST_RECEIVES: u32 = 8;
+
 /// How the receiving side ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inbound {
@@ -48,6 +53,8 @@ pub(super) struct Wire {
     guessed: Cell<bool>,
     /// OpenSSL asked for bytes and got none because too many wait to be sent.
     throttled: Cell<bool>,
+    /// How many `recv`s this call into OpenSSL has had.
+    receives: Cell<u32>,
     /// Collect records, to send them together.
     corked: Cell<bool>,
     /// Nothing more may go out (close_notify was written, or the socket is dead): swallow what OpenSSL still writes.
@@ -69,6 +76,7 @@ impl Wire {
             drained: Cell::new(false),
             guessed: Cell::new(false),
             throttled: Cell::new(false),
+            receives: Cell::new(0),
             corked: Cell::new(false),
             mute: Cell::new(false),
             send_error: Cell::new(None),
@@ -84,6 +92,7 @@ impl Wire {
         self.drained.set(false);
         self.guessed.set(false);
         self.throttled.set(false);
+        self.receives.set(0);
     }
     pub(super) fn inbound(&self) -> Inbound {
         self.inbound.get()
@@ -146,6 +155,13 @@ impl Wire {
             self.throttled.set(true);
             return None;
         }
+        let receives = self.receives.get();
+        if receives >= MOST_RECEIVES {
+            // The kernel tells of the rest again.
+            self.fed.set(false);
+            return None;
+        }
+        self.receives.set(receives + 1);
         // SAFETY: the caller's promise.
         match unsafe { socket::receive(self.fd.get(), buf, len) } {
             Ok(received) if received.count > 0 => {
