@@ -24,19 +24,20 @@ unsafe fn direct_fd(c: *mut net_conn, buf: *const c_void, len: usize) -> c_int {
     unsafe { (*conn).direct_fd() }
 }
 
-/// The direct way did not give a byte.
+/// The direct way did not give a byte: what that means.
 ///
 /// # Safety
 /// As for [`hold`].
 #[cold]
-unsafe fn after_direct(c: *mut net_conn, operation: Operation, count: isize) -> Option<isize> {
-    let errno = infallible(None, || {
+#[inline(never)]
+unsafe fn after_direct(c: *mut net_conn, operation: Operation, count: isize) -> isize {
+    fallible(|| {
+        let errno = Errno::last();
         // SAFETY: as the caller promises.
-        let conn = unsafe { hold(c, "conn_try_read or conn_try_write") }?;
-        conn.after_direct(operation, count)
-    })?;
-    errno.set();
-    Some(-1)
+        let conn = unsafe { required(c, "conn_try_read or conn_try_write") }?;
+        let answer = usize::try_from(count).map_err(|_| errno);
+        conn.after_direct(operation, answer).map(|n| n as isize)
+    })
 }
 
 /// # Safety
@@ -92,9 +93,7 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
             return count;
         }
         // SAFETY: as the caller promises.
-        if let Some(failed) = unsafe { after_direct(c, Operation::Read, count) } {
-            return failed;
-        }
+        return unsafe { after_direct(c, Operation::Read, count) };
     }
     // SAFETY: as the caller promises.
     unsafe { read_through_core(c, buf, len) }
@@ -120,9 +119,7 @@ pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, le
             return count;
         }
         // SAFETY: as the caller promises.
-        if let Some(failed) = unsafe { after_direct(c, Operation::Write, count) } {
-            return failed;
-        }
+        return unsafe { after_direct(c, Operation::Write, count) };
     }
     // SAFETY: as the caller promises.
     unsafe { write_through_core(c, buf, len) }

@@ -21,7 +21,11 @@ impl Conn {
         if !self.established.get() {
             return Err(Errno(libc::ENOTCONN));
         }
-        self.transport().ok_or(Errno(libc::ENOTCONN))
+        let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
+        if transport.session().is_some() {
+            self.lp.at_lull(transport::release_idle_buffers);
+        }
+        Ok(transport)
     }
 
     /// The socket, where a plain connection needs nothing but the kernel: what [`transport::receive_now`] or
@@ -42,25 +46,17 @@ impl Conn {
         }
     }
 
-    /// A direct read gave 0 or -1, a direct write -1. `None`: let `read` or `write` find out.
-    #[cold]
-    pub fn after_direct(&self, operation: Operation, count: isize) -> Option<Errno> {
-        let errno = Errno::last();
-        if count == 0 || errno.0 == libc::EINTR {
-            return None;
+    /// A direct read gave 0 or an error, a direct write an error: the same as `read` or `write` would have given.
+    pub fn after_direct(
+        &self,
+        operation: Operation,
+        answer: Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let transport = self.stream()?;
+        match operation {
+            Operation::Read => self.after_read(transport.received(answer)),
+            Operation::Write => self.wrote(&transport, transport.sent(answer)),
         }
-        if errno.would_block() {
-            return Some(errno);
-        }
-        let transport = self.transport()?;
-        let stop = match operation {
-            Operation::Read => {
-                self.read_done.set(true);
-                transport.receive_failed(errno)
-            }
-            Operation::Write => transport.send_failed(errno),
-        };
-        Some(self.stopped(stop))
     }
 
     /// Up to `buf.len()` bytes; 0 at the end of the stream. EAGAIN, ENOTCONN, or the failure's errno.
@@ -69,7 +65,11 @@ impl Conn {
         if buf.is_empty() {
             return Ok(0);
         }
-        match transport.read(buf) {
+        self.after_read(transport.read(buf))
+    }
+
+    fn after_read(&self, result: Result<usize, Stop>) -> Result<usize, Errno> {
+        match result {
             Ok(0) => {
                 if !self.read_done.replace(true) {
                     self.after_end(Event::ReadEnded);

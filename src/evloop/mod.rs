@@ -165,6 +165,10 @@ pub struct Loop {
     /// When to try again what the kernel refused; 0 for nothing to try.
     retry_at: Cell<Nanos>,
     rebuild_wanted: Cell<bool>,
+    /// To be run when nothing has happened for a while.
+    lull: Cell<Option<fn()>>,
+    /// Of a wait that nothing else ends: that while, in milliseconds, or -1.
+    lull_timeout: Cell<i32>,
     freed: Cell<bool>,
 }
 
@@ -209,6 +213,8 @@ impl Loop {
             time_known: Cell::new(false),
             retry_at: Cell::new(0),
             rebuild_wanted: Cell::new(false),
+            lull: Cell::new(None),
+            lull_timeout: Cell::new(-1),
             freed: Cell::new(false),
         });
         registry::add(lp.clone());

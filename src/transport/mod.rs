@@ -16,6 +16,7 @@ mod warm;
 
 pub use socket::{receive_now, send_now};
 pub use unsent::Unsent;
+pub use warm::release_all as release_idle_buffers;
 
 use crate::errno::Errno;
 use crate::evloop::Interest;
@@ -107,8 +108,8 @@ impl Transport {
     }
 
     /// The socket of a plain stream that nothing ails: bytes may go straight to and from the kernel
-    /// ([`receive_now`], [`send_now`]), as long as what these do not give is told to [`Transport::receive_failed`] and
-    /// [`Transport::send_failed`]. In a debug build none, so that faults can be injected.
+    /// ([`receive_now`], [`send_now`]), as long as an answer that is not bytes is told to [`Transport::received`] and
+    /// [`Transport::sent`]. In a debug build none, so that faults can be injected.
     pub fn direct_fd(&self) -> Option<RawFd> {
         let healthy = self.stream.failure().is_none() && !self.stream.write_ended();
         if cfg!(debug_assertions) || self.secure.is_some() || !healthy {
@@ -119,16 +120,14 @@ impl Transport {
         Some(self.fd())
     }
 
-    /// [`receive_now`] met this error.
-    #[cold]
-    pub fn receive_failed(&self, errno: Errno) -> Stop {
-        self.stream.failed_read(self.stream.fail_io(errno))
+    /// What the answer of [`receive_now`] means, as [`Transport::read`] would tell it.
+    pub fn received(&self, answer: Result<usize, Errno>) -> Result<usize, Stop> {
+        plain::received(&self.stream, answer)
     }
 
-    /// [`send_now`] met this error.
-    #[cold]
-    pub fn send_failed(&self, errno: Errno) -> Stop {
-        Stop::Failed(self.stream.fail_io(errno).clone())
+    /// What the answer of [`send_now`] means, as [`Transport::write`] would tell it.
+    pub fn sent(&self, answer: Result<usize, Errno>) -> Result<usize, Stop> {
+        plain::sent(&self.stream, answer)
     }
 
     /// One step of the handshake: `Ok` when it is complete and confirmed.

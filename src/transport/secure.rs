@@ -10,7 +10,7 @@ use crate::errno::Errno;
 use crate::evloop::Interest;
 use crate::tls;
 use openssl_sys as ffi;
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -45,7 +45,10 @@ pub(super) struct Secure {
     fin_due: Cell<bool>,
     /// One of the thread's streams that keep OpenSSL's buffers.
     warm: Cell<bool>,
-    lease: OnceCell<Arc<Lease>>,
+    lease: Cell<Option<Arc<Lease>>>,
+    used: Cell<bool>,
+    /// Bytes of the program's went in or out since a read last found nothing.
+    moved: Cell<bool>,
 }
 
 /// What OpenSSL said.
@@ -69,7 +72,7 @@ impl Drop for Busy<'_> {
 
 impl Drop for Secure {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.get() {
+        if let Some(lease) = self.lease.take() {
             lease.end();
         }
     }
@@ -109,7 +112,9 @@ impl Secure {
             write_wants_read: Cell::new(false),
             fin_due: Cell::new(false),
             warm: Cell::new(false),
-            lease: OnceCell::new(),
+            lease: Cell::new(None),
+            used: Cell::new(false),
+            moved: Cell::new(false),
         }))
     }
 
@@ -122,7 +127,10 @@ impl Secure {
         if self.busy.replace(true) {
             return Err(Stop::Refused(Errno(libc::EBUSY)));
         }
-        if !self.warm.get() {
+        self.used.set(true);
+        if self.warm.get() {
+            warm::count_use();
+        } else {
             self.warm_up();
         }
         Ok(Busy(&self.busy))
@@ -131,14 +139,24 @@ impl Secure {
     #[cold]
     fn warm_up(&self) {
         // SAFETY: `new` puts this object into an `Rc`, where it stays; `drop` ends the lease.
-        let lease = self.lease.get_or_init(|| unsafe { Lease::new(self) });
-        self.warm.set(warm::join(lease));
+        let lease = unsafe { Lease::new(self) };
+        self.warm.set(warm::join(&lease));
+        self.lease.set(Some(lease));
+    }
+
+    /// Whether it was used since this was asked last.
+    pub(super) fn take_used(&self) -> bool {
+        self.used.replace(false)
     }
 
     /// No longer one of the thread's streams that keep OpenSSL's buffers.
-    pub(super) fn cool(&self) {
+    pub(super) fn leave(&self) {
         self.warm.set(false);
-        self.release_buffers();
+        drop(self.lease.take());
+        if !self.busy.get() {
+            // SAFETY: the SSL is alive and no call on it is running. Buffers with bytes in them are kept.
+            unsafe { sys::SSL_free_buffers(self.session.ssl()) };
+        }
     }
 
     /// Moves bytes: as [`Secure::call`], for calls that leave nothing in the error queue when they succeed, which then
@@ -267,6 +285,7 @@ impl Secure {
         match (said, confirmed) {
             (_, Some(Ok(()))) => {
                 self.ready.set(true);
+                self.release_buffers();
                 Ok(())
             }
             (_, Some(Err(failure))) | (Said::Failed(failure), _) => {
@@ -321,6 +340,7 @@ impl Secure {
         }
         drop(busy);
         if let Said::Done = said {
+            self.moved.set(true);
             return Ok(count);
         }
         self.nothing_read(stream, said)
@@ -337,7 +357,12 @@ impl Secure {
             Said::Io => self.inbound_failure(stream),
             Said::Failed(failure) => Some(stream.fail(Self::session_failure(failure)).clone()),
             Said::Done | Said::WantRead | Said::WantWrite => match self.wire_failure(stream) {
-                None => return Err(Stop::Blocked),
+                None => {
+                    if !self.moved.replace(false) {
+                        self.release_buffers();
+                    }
+                    return Err(Stop::Blocked);
+                }
                 failure => failure,
             },
         };
@@ -364,6 +389,7 @@ impl Secure {
         }
         let _busy = self.enter()?;
         stream.note_write();
+        self.moved.set(true);
         self.write_wants_read.set(false);
         self.bio.flush();
         let mut taken = 0;
@@ -542,8 +568,10 @@ impl Secure {
         if self.busy.get() {
             return;
         }
-        // SAFETY: the SSL is alive and no call on it is running. Buffers with bytes in them are kept.
-        unsafe { sys::SSL_free_buffers(self.session.ssl()) };
+        if let Some(lease) = self.lease.take() {
+            lease.end();
+        }
+        self.leave();
     }
 
     /// OpenSSL is running: let the call that runs it fail, and leave the rest to its end.

@@ -112,3 +112,34 @@ fn a_cancelled_or_abandoned_completion_is_dropped_with_what_it_holds() {
         completion.cancel();
     });
 }
+
+thread_local! {
+    static LULLS: Cell<u32> = const { Cell::new(0) };
+    static AFTER_LULL: RefCell<Option<UnixStream>> = const { RefCell::new(None) };
+}
+
+fn tidy() {
+    LULLS.set(LULLS.get() + 1);
+    AFTER_LULL.with_borrow_mut(|stream| stream.as_mut().unwrap().write_all(b"x").unwrap());
+}
+
+#[test]
+fn a_lull_is_told_once_and_ends_no_run() {
+    on_each(|lp| {
+        let (reader, writer) = pair();
+        AFTER_LULL.set(Some(writer));
+        LULLS.set(0);
+        let weak = Rc::downgrade(lp);
+        let handler = io(move |_, _| weak.upgrade().unwrap().break_all());
+        let watcher = lp
+            .watch(reader.as_raw_fd(), Interest::READ, handler)
+            .unwrap();
+        watcher.set_ref(true);
+        lp.at_lull(tidy);
+        lp.at_lull(tidy);
+        // Nothing but the lull makes the descriptor readable.
+        lp.run();
+        assert_eq!(LULLS.get(), 1);
+        watcher.close();
+    });
+}

@@ -443,7 +443,7 @@ fn shutdown_waits_for_the_kernel() {
 fn buffers_come_and_go() {
     for case in CASES {
         // More than a thread keeps warm.
-        let mut all: Vec<_> = (0..20).map(|_| friends(case)).collect();
+        let mut all: Vec<_> = (0..70).map(|_| friends(case)).collect();
         for round in 0..3u8 {
             for (t, peer) in &mut all {
                 peer.write(&[round; 50]);
