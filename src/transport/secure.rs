@@ -122,10 +122,15 @@ impl Secure {
         if self.busy.replace(true) {
             return Err(Stop::Refused(Errno(libc::EBUSY)));
         }
+        Ok(Busy(&self.busy))
+    }
+
+    /// Bytes of the program's moved: what a handshake and its tickets leave behind is no reason to keep buffers.
+    #[inline]
+    fn note_moved(&self) {
         if !self.warm.get() {
             self.warm_up();
         }
-        Ok(Busy(&self.busy))
     }
 
     #[cold]
@@ -267,6 +272,7 @@ impl Secure {
         match (said, confirmed) {
             (_, Some(Ok(()))) => {
                 self.ready.set(true);
+                self.release_buffers();
                 Ok(())
             }
             (_, Some(Err(failure))) | (Said::Failed(failure), _) => {
@@ -321,7 +327,11 @@ impl Secure {
         }
         drop(busy);
         if let Said::Done = said {
+            self.note_moved();
             return Ok(count);
+        }
+        if !self.warm.get() {
+            self.release_buffers();
         }
         self.nothing_read(stream, said)
     }
@@ -377,6 +387,7 @@ impl Secure {
             }
         }
         if taken > 0 {
+            self.note_moved();
             return Ok(taken);
         }
         Err(match self.wire_failure(stream) {

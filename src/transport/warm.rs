@@ -1,9 +1,9 @@
 //! Which TLS streams of a thread keep OpenSSL's record buffers (some 32 KiB each).
 //!
 //! Giving them back after each record costs OpenSSL nearly a tenth of a small round trip; keeping them costs each idle
-//! connection more than all its other memory. So the streams that were busy last keep theirs, a fixed number a thread,
+//! connection more than all its other memory. So the streams that moved bytes last keep theirs, a fixed number a thread,
 //! and each that joins them makes the one that has been among them longest give its own back. A stream that is among
-//! them pays one look at a flag.
+//! them pays one look at a flag. A handshake alone is no way in: a connection that has only been made is idle.
 
 use super::secure::Secure;
 use std::cell::RefCell;
