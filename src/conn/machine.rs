@@ -224,15 +224,22 @@ pub struct Timing {
     pub attempts: u32,
 }
 
-/// The machine.
+/// What the machine knows of time while it establishes.
 #[derive(Clone, Debug)]
-pub struct Machine {
+struct Pace {
     limits: Limits,
     timers: Timers,
-    timing: Timing,
     /// When the connection began, and when the running phase did.
     started: Nanos,
     phase_started: Nanos,
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    timing: Timing,
+    /// Until the outcome; given back then, for an established connection has no limits.
+    pace: Option<Box<Pace>>,
     /// While attempts race; given back as soon as the race is decided, so that an established connection is small.
     race: Option<Box<Race>>,
     state: State,
@@ -248,11 +255,13 @@ impl Machine {
     /// A machine in `Init`.
     pub fn new(limits: Limits, tls: bool) -> Machine {
         Machine {
-            limits,
-            timers: Timers::default(),
             timing: Timing::default(),
-            started: 0,
-            phase_started: 0,
+            pace: Some(Box::new(Pace {
+                limits,
+                timers: Timers::default(),
+                started: 0,
+                phase_started: 0,
+            })),
             race: None,
             state: State::Init,
             tls,
@@ -327,7 +336,7 @@ impl Machine {
     /// When the next [`Event::Timer`] is due; `None` while nothing is limited, and always after establishing. May change
     /// with each `handle`.
     pub fn next_timeout(&self) -> Option<Nanos> {
-        self.timers.next()
+        self.pace.as_ref()?.timers.next()
     }
 
     /// How long the phases took. Phases that failed are filled too.
@@ -339,7 +348,9 @@ impl Machine {
     /// attempts is no limit.
     pub fn is_connect_timer_armed(&self) -> bool {
         matches!(self.state, State::Connecting | State::TlsHandshake)
-            && (self.timers.is_armed(Timer::Phase) || self.timers.is_armed(Timer::Deadline))
+            && self.pace.as_ref().is_some_and(|pace| {
+                pace.timers.is_armed(Timer::Phase) || pace.timers.is_armed(Timer::Deadline)
+            })
     }
 
     /// Whether the attempt at this address is still awaited.
@@ -349,12 +360,14 @@ impl Machine {
     }
 
     fn start(&mut self, start: Start, now: Nanos, actions: &mut Vec<Action>) {
-        self.started = now;
-        self.timers
-            .set_after(Timer::Deadline, now, self.limits.deadline);
+        if let Some(pace) = &mut self.pace {
+            pace.started = now;
+            pace.timers
+                .set_after(Timer::Deadline, now, pace.limits.deadline);
+        }
         match start {
             Start::Lookup => {
-                self.enter(State::Resolving, self.limits.resolve, now);
+                self.enter(State::Resolving, |limits| limits.resolve, now);
                 self.lookup_runs = true;
                 actions.push(Action::StartLookup);
             }
@@ -364,7 +377,7 @@ impl Machine {
                 if self.tls {
                     self.begin_tls(now, actions);
                 } else {
-                    self.enter(State::Connecting, self.limits.connect, now);
+                    self.enter(State::Connecting, |limits| limits.connect, now);
                 }
             }
         }
@@ -375,8 +388,9 @@ impl Machine {
             // A driver's mistake; without an attempt no event would ever end this state.
             return self.fail(Cause::Invalid(libc::EINVAL), now, actions);
         }
-        self.enter(State::Connecting, self.limits.connect, now);
-        self.race = Some(Box::new(Race::new(addresses, self.limits.attempt_delay)));
+        self.enter(State::Connecting, |limits| limits.connect, now);
+        let Some(pace) = &self.pace else { return };
+        self.race = Some(Box::new(Race::new(addresses, pace.limits.attempt_delay)));
         self.go_on_racing(now, actions);
     }
 
@@ -387,7 +401,9 @@ impl Machine {
             actions.push(Action::StartAttempt(address));
             self.timing.attempts = race.tried().try_into().unwrap_or(u32::MAX);
         }
-        self.timers.set(Timer::NextAttempt, race.next_start());
+        if let Some(pace) = &mut self.pace {
+            pace.timers.set(Timer::NextAttempt, race.next_start());
+        }
     }
 
     fn attempt_connected(&mut self, address: usize, now: Nanos, actions: &mut Vec<Action>) {
@@ -432,7 +448,7 @@ impl Machine {
     }
 
     fn begin_tls(&mut self, now: Nanos, actions: &mut Vec<Action>) {
-        self.enter(State::TlsHandshake, self.limits.tls, now);
+        self.enter(State::TlsHandshake, |limits| limits.tls, now);
         actions.push(Action::StartTls);
     }
 
@@ -445,7 +461,8 @@ impl Machine {
 
     fn timer(&mut self, now: Nanos, actions: &mut Vec<Action>) {
         // The limits first: where all is over, no further attempt starts.
-        if self.timers.is_due(Timer::Phase, now) || self.timers.is_due(Timer::Deadline, now) {
+        let Some(pace) = &self.pace else { return };
+        if pace.timers.is_due(Timer::Phase, now) || pace.timers.is_due(Timer::Deadline, now) {
             let phase = match self.state {
                 State::Resolving => Phase::Resolve,
                 State::TlsHandshake => Phase::Tls,
@@ -467,7 +484,7 @@ impl Machine {
 
     fn close(&mut self, actions: &mut Vec<Action>) {
         self.release(false, actions);
-        self.timers.clear();
+        self.pace = None;
         self.state = State::Closed;
     }
 
@@ -500,19 +517,25 @@ impl Machine {
                     .map(|&address| Action::CloseAttempt { address, timed_out }),
             );
         }
-        self.timers.set(Timer::NextAttempt, None);
+        if let Some(pace) = &mut self.pace {
+            pace.timers.set(Timer::NextAttempt, None);
+        }
     }
 
-    fn enter(&mut self, state: State, limit: Option<Nanos>, now: Nanos) {
+    fn enter(&mut self, state: State, limit: fn(&Limits) -> Option<Nanos>, now: Nanos) {
         self.state = state;
-        self.phase_started = now;
-        self.timers.set_after(Timer::Phase, now, limit);
+        if let Some(pace) = &mut self.pace {
+            pace.phase_started = now;
+            pace.timers
+                .set_after(Timer::Phase, now, limit(&pace.limits));
+        }
     }
 
     /// Notes how long the running phase took. Called before the race is given up: whether there is one tells connecting
     /// from a socket that was connected before.
     fn end_phase(&mut self, now: Nanos) {
-        let length = now.saturating_sub(self.phase_started);
+        let Some(pace) = &self.pace else { return };
+        let length = now.saturating_sub(pace.phase_started);
         match self.state {
             State::Resolving => self.timing.resolve = length,
             State::Connecting if self.race.is_some() => self.timing.connect = length,
@@ -523,9 +546,11 @@ impl Machine {
 
     fn end_establishing(&mut self, outcome: State, now: Nanos) {
         if self.state != State::Init {
-            self.timing.total = now.saturating_sub(self.started);
+            if let Some(pace) = &self.pace {
+                self.timing.total = now.saturating_sub(pace.started);
+            }
         }
-        self.timers.clear();
+        self.pace = None;
         self.state = outcome;
     }
 }

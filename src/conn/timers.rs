@@ -34,11 +34,6 @@ impl Timers {
         self.set(timer, length.and_then(|length| now.checked_add(length)));
     }
 
-    /// Takes all timers off.
-    pub(super) fn clear(&mut self) {
-        *self = Timers::default();
-    }
-
     /// Whether a timer is set.
     pub(super) fn is_armed(&self, timer: Timer) -> bool {
         self.at[timer as usize].is_some()
@@ -69,7 +64,8 @@ mod tests {
         assert_eq!(timers.next(), Some(10));
         timers.set(Timer::NextAttempt, None);
         assert_eq!(timers.next(), Some(20));
-        timers.clear();
+        timers.set(Timer::Phase, None);
+        timers.set(Timer::Deadline, None);
         assert_eq!(timers.next(), None);
     }
 
