@@ -26,6 +26,7 @@ mod registry;
 mod remote;
 mod run;
 mod signals;
+mod slots;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,6 @@ use crate::clock::{self, Nanos};
 use crate::errno::Errno;
 use backend::{Backend, Event, Kind, Poller};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -149,8 +149,7 @@ pub struct Loop {
     signals: RefCell<signals::SignalList>,
     pending_signals: Cell<usize>,
     completions: completion::Completions,
-    attached: RefCell<BTreeMap<usize, Rc<dyn Attached>>>,
-    next_attach_key: Cell<usize>,
+    attached: RefCell<slots::Slots<Rc<dyn Attached>>>,
     attachment: RefCell<Option<Attachment>>,
     embed: RefCell<Option<embed::Embed>>,
     /// How many reasons `run` has to go on.
@@ -202,7 +201,6 @@ impl Loop {
             pending_signals: Cell::new(0),
             completions: completion::Completions::default(),
             attached: RefCell::default(),
-            next_attach_key: Cell::new(0),
             attachment: RefCell::new(None),
             embed: RefCell::new(None),
             active: Cell::new(0),
@@ -268,15 +266,12 @@ impl Loop {
 
     /// Ties an object's life to the loop's.
     pub fn attach(&self, object: Rc<dyn Attached>) -> AttachKey {
-        let key = self.next_attach_key.get();
-        self.next_attach_key.set(key + 1);
-        self.attached.borrow_mut().insert(key, object);
-        AttachKey(key)
+        AttachKey(self.attached.borrow_mut().insert(object))
     }
 
     /// The object ended before the loop.
     pub fn detach(&self, key: AttachKey) {
-        let object = self.attached.borrow_mut().remove(&key.0);
+        let object = self.attached.borrow_mut().remove(key.0);
         drop(object);
     }
 
@@ -414,7 +409,7 @@ impl Loop {
         if let Some(detach) = attachment.and_then(|a| a.detach) {
             detach.on_loop_freed();
         }
-        while let Some((_, object)) = self.pop_attached() {
+        while let Some(object) = self.pop_attached() {
             object.on_loop_freed();
         }
         self.release_watching();
@@ -430,8 +425,8 @@ impl Loop {
         self.close_kernel();
     }
 
-    fn pop_attached(&self) -> Option<(usize, Rc<dyn Attached>)> {
-        self.attached.borrow_mut().pop_first()
+    fn pop_attached(&self) -> Option<Rc<dyn Attached>> {
+        self.attached.borrow_mut().pop()
     }
 
     /// Ends all watchers and timers.

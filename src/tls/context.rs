@@ -434,7 +434,8 @@ impl Context {
             let (ssl, settings, generation) = self.new_ssl()?;
             let mode = settings.mode(false);
             let key = (!settings.no_reuse)
-                .then(|| session_key(&peer, name.as_ref(), mode, &settings.alpn));
+                .then(|| session_key(&peer, name.as_ref(), mode, &settings.alpn))
+                .map(|key| self.sessions.share_key(key));
             let session = Session::new(ssl, self, settings, mode, name, key.clone(), generation)?;
             verify::arm(session.ssl(), mode, session.name())?;
             if let Some(name) = session.name() {

@@ -22,6 +22,8 @@ struct Inner {
     /// The age of the next session.
     next: u64,
     by_key: HashMap<Arc<str>, VecDeque<(u64, SslSession)>>,
+    /// Connections to one peer share the text of their key.
+    last_key: Option<Arc<str>>,
     by_age: BTreeMap<u64, Arc<str>>,
 }
 
@@ -55,6 +57,17 @@ impl Sessions {
                     .map(|(_, session)| session)
                     .collect(),
             )
+        })
+    }
+
+    /// The key with the text that an earlier connection to the same peer has, where there was one.
+    pub(super) fn share_key(&self, key: Arc<str>) -> Arc<str> {
+        self.with(|inner| {
+            let known = inner.last_key.as_ref().filter(|last| ***last == *key);
+            let known = known.or_else(|| inner.by_key.get_key_value(&*key).map(|(known, _)| known));
+            let key = known.map_or(key, Arc::clone);
+            inner.last_key = Some(Arc::clone(&key));
+            key
         })
     }
 
