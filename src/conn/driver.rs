@@ -147,11 +147,10 @@ impl Conn {
     /// Feeds an event to the machine from the loop's next round.
     pub(super) fn defer(&self, event: Event) {
         let Some(this) = self.rc() else { return };
-        let first = {
-            let mut deferred = self.deferred.borrow_mut();
-            deferred.push(event);
-            deferred.len() == 1
-        };
+        let mut deferred = self.deferred.take();
+        let first = deferred.is_empty();
+        deferred.push(event);
+        self.deferred.set(deferred);
         if first {
             self.lp.defer(this);
         }
@@ -163,7 +162,6 @@ impl Conn {
         let state = {
             let mut machine = self.machine.borrow_mut();
             machine.handle(event, clock::now(), &mut actions);
-            self.timing.set(machine.timing());
             machine.state()
         };
         // The states in which something is reported show once everything before it is released.

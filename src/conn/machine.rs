@@ -237,7 +237,8 @@ struct Pace {
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    timing: Timing,
+    /// Read by C programs where it stands.
+    pub(super) timing: Timing,
     /// Until the outcome; given back then, for an established connection has no limits.
     pace: Option<Box<Pace>>,
     /// While attempts race; given back as soon as the race is decided, so that an established connection is small.

@@ -61,11 +61,10 @@ pub struct Conn {
     /// What only establishing needs: gone once the outcome is known.
     establishing: RefCell<Option<Box<Establishing>>>,
     /// Events that must come from the loop.
-    deferred: RefCell<Vec<Event>>,
+    deferred: Cell<Vec<Event>>,
     failure: OnceCell<Box<Failure>>,
-    timing: Cell<Timing>,
-    alpn: OnceCell<CString>,
-    cipher: OnceCell<CString>,
+    /// Texts that somebody asked for.
+    told: OnceCell<Box<Told>>,
     /// READY was reached at some time.
     established: Cell<bool>,
     /// `close` was called.
@@ -89,6 +88,13 @@ pub struct Conn {
     write_done: Cell<bool>,
     /// The kernel said that both directions are over: asking again would only spin.
     hung_up: Cell<bool>,
+}
+
+/// What was negotiated, as C programs read it.
+#[derive(Default)]
+struct Told {
+    alpn: OnceCell<CString>,
+    cipher: OnceCell<CString>,
 }
 
 /// What only establishing needs.
@@ -211,11 +217,9 @@ impl Conn {
                 looked_up: false,
                 complaint: None,
             }))),
-            deferred: RefCell::default(),
+            deferred: Cell::default(),
             failure: OnceCell::new(),
-            timing: Cell::default(),
-            alpn: OnceCell::new(),
-            cipher: OnceCell::new(),
+            told: OnceCell::new(),
             established: Cell::new(false),
             closed: Cell::new(false),
             referenced: Cell::new(true),
@@ -305,12 +309,13 @@ impl Conn {
 
     /// Lengths of the phases that have ended.
     pub fn timing(&self) -> Timing {
-        self.timing.get()
+        self.machine.borrow().timing()
     }
 
     /// Where the timing lives, for as long as the connection does.
     pub fn timing_address(&self) -> *const Timing {
-        self.timing.as_ptr().cast_const()
+        // SAFETY: the machine lives as long as the connection, at the same place; the address is all that is taken here.
+        unsafe { &raw const (*self.machine.as_ptr()).timing }
     }
 
     /// Whether it keeps `run` running.
@@ -351,11 +356,12 @@ impl Conn {
         if !self.negotiated() {
             return None;
         }
-        if self.alpn.get().is_none() {
+        let told = self.told.get_or_init(Box::default);
+        if told.alpn.get().is_none() {
             let name = self.with_session(|s| s.alpn().map(<[u8]>::to_vec))??;
-            let _ = self.alpn.set(CString::new(name).ok()?);
+            let _ = told.alpn.set(CString::new(name).ok()?);
         }
-        self.alpn.get().map(CString::as_c_str)
+        told.alpn.get().map(CString::as_c_str)
     }
 
     /// The cipher suite, valid until the close.
@@ -363,11 +369,12 @@ impl Conn {
         if !self.negotiated() {
             return None;
         }
-        if self.cipher.get().is_none() {
+        let told = self.told.get_or_init(Box::default);
+        if told.cipher.get().is_none() {
             let name = self.with_session(|s| s.cipher().map(CStr::to_owned))??;
-            let _ = self.cipher.set(name);
+            let _ = told.cipher.set(name);
         }
-        self.cipher.get().map(CString::as_c_str)
+        told.cipher.get().map(CString::as_c_str)
     }
 
     /// `TLSv1.3`

@@ -11,7 +11,7 @@ use super::tickets;
 use super::verify::{code_text, Name, Refusal, Verify};
 use super::{Error, Failure};
 use openssl_sys as ffi;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::ffi::{c_int, c_long, c_void, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
@@ -28,7 +28,7 @@ pub(super) struct State {
     key: Option<Arc<str>>,
     generation: u64,
     verified: Cell<bool>,
-    refusal: RefCell<Option<Refusal>>,
+    refusal: OnceCell<Box<Refusal>>,
 }
 
 impl State {
@@ -67,9 +67,8 @@ impl State {
 
     /// Keeps the first refusal: those after it are its consequences.
     pub(super) fn note_refusal(&self, refusal: impl FnOnce() -> Refusal) {
-        if self.refusal.borrow().is_none() {
-            let refusal = refusal();
-            *self.refusal.borrow_mut() = Some(refusal);
+        if self.refusal.get().is_none() {
+            let _ = self.refusal.set(Box::new(refusal()));
         }
     }
 }
@@ -138,7 +137,7 @@ impl Session {
             key,
             generation,
             verified: Cell::new(false),
-            refusal: RefCell::new(None),
+            refusal: OnceCell::new(),
         });
         let failed = || queue::error("TLS: a new session");
         let session = Session {
@@ -202,7 +201,7 @@ impl Session {
                 drop(state.context.sessions.forget(key));
             }
             let text = refusal.text.clone();
-            *state.refusal.borrow_mut() = Some(refusal);
+            let _ = state.refusal.set(Box::new(refusal));
             Err(Failure {
                 certificate: true,
                 text,
@@ -252,7 +251,7 @@ impl Session {
         if entry.library() == sys::ERR_LIB_SSL {
             match entry.reason() {
                 sys::SSL_R_CERTIFICATE_VERIFY_FAILED => {
-                    return certificate(match &*state.refusal.borrow() {
+                    return certificate(match state.refusal.get() {
                         Some(refusal) => refusal.text.clone(),
                         None => format!("certificate was refused: {}", code_text(self.code())),
                     })
@@ -323,7 +322,7 @@ impl Session {
     /// OpenSSL's X509 verify code; -1 when it looked at no certificate.
     pub fn verify_result(&self) -> i64 {
         let state = self.state();
-        if let Some(refusal) = &*state.refusal.borrow() {
+        if let Some(refusal) = state.refusal.get() {
             return i64::from(refusal.error);
         }
         if state.verified.get() || (self.reused() && !self.peer().is_null()) {
@@ -369,7 +368,7 @@ pub(super) unsafe extern "C" fn keep(ssl: *mut ffi::SSL, session: *mut ffi::SSL_
             return 0;
         };
         let Some(key) = &state.key else { return 0 };
-        let verified = verify_code(ssl) == ffi::X509_V_OK && state.refusal.borrow().is_none();
+        let verified = verify_code(ssl) == ffi::X509_V_OK && state.refusal.get().is_none();
         // What a callback accepted against OpenSSL's judgement is asked again each time.
         if !verified && state.mode != Verify::None {
             return 0;
