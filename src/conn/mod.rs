@@ -192,11 +192,11 @@ impl Conn {
     ) -> Result<Rc<Conn>, Errno> {
         lp.check_process()?;
         let machine = Machine::new(options.limits(), options.use_tls);
-        let view = View::new(
-            host.to_owned().into_raw(),
-            port.to_owned().into_raw(),
-            options.use_tls,
-        );
+        // In one piece, which `drop` gives back.
+        let texts = [host.to_bytes_with_nul(), port.to_bytes_with_nul()].concat();
+        let host_text: *mut c_char = Box::into_raw(texts.into_boxed_slice()).cast();
+        let port_text = host_text.wrapping_add(host.to_bytes_with_nul().len());
+        let view = View::new(host_text, port_text, options.use_tls);
         let conn = Rc::new_cyclic(|this| Conn {
             view,
             this: this.clone(),
@@ -473,7 +473,7 @@ impl Conn {
 
     /// Host or port, which a program may have given in bytes that are no text.
     fn text(&self, member: &Cell<*mut c_char>) -> Result<&str, std::str::Utf8Error> {
-        // SAFETY: host and port point to CStrings that `new` made and `drop` alone gives back.
+        // SAFETY: host and port point into the texts that `new` made and `drop` alone gives back.
         unsafe { CStr::from_ptr(member.get()) }.to_str()
     }
 
@@ -506,9 +506,14 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        for member in [&self.view.host, &self.view.port] {
-            // SAFETY: made by CString::into_raw in `new`; nothing else frees them, and this runs once.
-            drop(unsafe { CString::from_raw(member.get()) });
+        let (host, port) = (self.view.host.get(), self.view.port.get());
+        // SAFETY: `new` made one boxed slice of both texts with their NULs, host first; nothing else frees it, and this runs
+        // once.
+        unsafe {
+            let length =
+                CStr::from_ptr(host).count_bytes() + CStr::from_ptr(port).count_bytes() + 2;
+            let texts = std::ptr::slice_from_raw_parts_mut(host.cast::<u8>(), length);
+            drop(Box::from_raw(texts));
         }
     }
 }

@@ -488,7 +488,7 @@ impl Context {
     }
 
     /// An SSL with the settings that it was made under, and their generation: all three of one moment.
-    fn new_ssl(&self) -> Result<(*mut ffi::SSL, Arc<Settings>, u64), Error> {
+    fn new_ssl(&self) -> Result<(*mut ffi::SSL, Arc<Settings>, u32), Error> {
         let slot = self.settings.read().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: a live context, which nobody changes while the read lock is held.
         let ssl = unsafe { ffi::SSL_new(self.ssl_ctx.as_ptr()) };

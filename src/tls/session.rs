@@ -26,7 +26,7 @@ pub(super) struct State {
     name: Option<Name>,
     /// Under which key sessions are kept; `None`: they are not.
     key: Option<Arc<str>>,
-    generation: u64,
+    generation: u32,
     verified: Cell<bool>,
     refusal: OnceCell<Box<Refusal>>,
 }
@@ -127,7 +127,7 @@ impl Session {
         mode: Verify,
         name: Option<Name>,
         key: Option<Arc<str>>,
-        generation: u64,
+        generation: u32,
     ) -> Result<Session, Error> {
         let state = Box::new(State {
             context: Arc::clone(context),

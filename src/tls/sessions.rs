@@ -18,7 +18,7 @@ pub(super) type SslSession = Owned<ffi::SSL_SESSION>;
 #[derive(Default)]
 struct Inner {
     /// Which settings the sessions here were made under.
-    generation: u64,
+    generation: u32,
     /// The age of the next session.
     next: u64,
     by_key: HashMap<Arc<str>, VecDeque<(u64, SslSession)>>,
@@ -41,7 +41,7 @@ impl Sessions {
     }
 
     /// Which settings a session has to be made under to be kept.
-    pub(super) fn generation(&self) -> u64 {
+    pub(super) fn generation(&self) -> u32 {
         self.with(|inner| inner.generation)
     }
 
@@ -72,7 +72,7 @@ impl Sessions {
     }
 
     /// Keeps a session that was made under the settings of `generation`; the oldest go where there are too many.
-    pub(super) fn put(&self, generation: u64, key: &Arc<str>, session: SslSession) -> Discarded {
+    pub(super) fn put(&self, generation: u32, key: &Arc<str>, session: SslSession) -> Discarded {
         let single_use = single_use(&session);
         self.with(|inner| {
             if generation != inner.generation {
@@ -100,7 +100,7 @@ impl Sessions {
     }
 
     /// The newest session under a key that can still be resumed, if the settings are those of `generation`. One that may be used once only leaves the cache.
-    pub(super) fn take(&self, generation: u64, key: &str) -> (Option<SslSession>, Discarded) {
+    pub(super) fn take(&self, generation: u32, key: &str) -> (Option<SslSession>, Discarded) {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs() as i64);
