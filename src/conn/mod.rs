@@ -1,16 +1,19 @@
-//! One connection: `machine` and `race` decide, `driver` does, `io` moves the bytes.
+//! One connection: `machine` and `race` decide, `driver` does (`establish` from a name to a socket, `secure` TLS on it), `io` moves
+//! the bytes.
 //!
 //! Knows the loop, the resolver and the transport; must not know the C face: whoever owns a connection hears of it
 //! through an [`Observer`].
 
 mod attempt;
 mod driver;
+mod establish;
 mod failure;
 mod io;
 mod linger;
 pub mod machine;
 pub mod options;
 pub mod race;
+mod secure;
 mod timers;
 pub mod view;
 
