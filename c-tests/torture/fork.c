@@ -100,6 +100,9 @@ ALL_TRANSPORTS(a_child_frees_the_loop) {
 }
 
 ALL_TRANSPORTS(a_child_cleans_up_and_connects_by_itself) {
+    /* A sanitizer's allocator has locks that fork(2) knows nothing of: what a peer's thread held then, the child waits for
+     * for ever. Without a checker this child lives on what glibc and the library see to. */
+    if (slow(1) > 1) return;
     struct peer *peer = peer_of(version, NULL, NULL);
     struct family family = make_family(version, peer);
     pid_t child = fork();
