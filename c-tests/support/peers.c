@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -501,4 +502,21 @@ int peer_failed_handshakes(struct peer *peer) {
     int n = peer->failed_handshakes;
     pthread_mutex_unlock(&peer->mutex);
     return n;
+}
+
+const char *peer_process(const struct peer_options *options) {
+    char *port = alloc(8);
+    int ends[2];
+    CHECK_INT(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        CHECK_INT(write(ends[1], peer_port(peer_start(options)), 8), 8);
+        for (;;) pause();
+    }
+    close(ends[1]);
+    if (read(ends[0], port, 8) != 8) FAIL("the peer's process ended");
+    close(ends[0]);
+    return port;
 }

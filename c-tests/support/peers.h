@@ -54,6 +54,11 @@ struct peer_options {
 };
 
 struct peer *peer_start(const struct peer_options *options);
+/*
+ * The same in a process of its own, which is killed with the test: its port. For tests of what this process has open, locked
+ * or broken, of which the threads of a peer would be a part.
+ */
+const char *peer_process(const struct peer_options *options);
 #define PEER(...) peer_start(&(struct peer_options){__VA_ARGS__})
 /* A TLS server with the good certificate, of one version only. */
 #define TLS_PEER(version, ...)                                                                                         \

@@ -26,6 +26,17 @@ static inline struct peer *peer_of(int version, peer_serve serve, void *arg) {
     return TLS_PEER(version, .serve = serve, .arg = arg);
 }
 
+/* An echo server in a process of its own: its port. */
+static inline const char *peer_process_of(int version) {
+    struct peer_options options = {0};
+    if (version) {
+        options.cert = CERT_GOOD;
+        options.key = CERT_GOOD_KEY;
+        options.min_version = options.max_version = version;
+    }
+    return peer_process(&options);
+}
+
 static inline struct conn_options options_of(int version) { return version ? tls_options() : options(); }
 
 /* Connected to 127.0.0.1, and READY. */

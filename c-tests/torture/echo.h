@@ -117,15 +117,10 @@ static inline bool live_echo(const char *port, const struct conn_options *o, str
     return life->got == 5 && life->errors == 0 && !life->gave_up;
 }
 
-/*
- * The peers' threads close their ends, and the resolver's come back from their files, a moment later. Under valgrind, which
- * runs one thread at a time and in no fair order, that moment has been seen to last longer than any limit: there the
- * descriptors are waited for and not judged; the run without it judges them.
- */
+/* The peers' threads close their ends, and the resolver's come back from their files, a moment later. */
 static inline void wait_for_fds(int before) {
-    bool judged = slow(1) <= 1;
-    for (double until = now() + 10; fd_count() > before && now() < until;) usleep(judged ? 200 : 20000);
-    if (judged) CHECK_NO_NEW_FDS(before);
+    for (double until = now() + slow(10); fd_count() > before && now() < until;) usleep(200);
+    CHECK_NO_NEW_FDS(before);
 }
 
 #endif

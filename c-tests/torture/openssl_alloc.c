@@ -16,7 +16,6 @@
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 /* ---- The allocator --------------------------------------------------------------------------------------------------------- */
@@ -48,24 +47,6 @@ static void ssl_free(void *memory, const char *file, int line) {
 }
 
 /* ---- The peer -------------------------------------------------------------------------------------------------------- */
-
-/* In a process of its own: what becomes of OpenSSL in this one is not its business. Killed with the test. */
-static const char *peer_process(const struct peer_options *options) {
-    char *port = alloc(8);
-    int ends[2];
-    CHECK_INT(pipe2(ends, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        CHECK_INT(write(ends[1], peer_port(peer_start(options)), 8), 8);
-        for (;;) pause();
-    }
-    close(ends[1]);
-    if (read(ends[0], port, 8) != 8) FAIL("the peer's process ended");
-    close(ends[0]);
-    return port;
-}
 
 /* ---- The torture --------------------------------------------------------------------------------------------------------- */
 

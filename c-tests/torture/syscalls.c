@@ -1,6 +1,6 @@
 /*
  * Each system call of a connection's life made to fail in turn. The calls go through functions of this program in place
- * of the C library's, which fail the nth of a kind on the test's own thread (so the peers' threads never meet them).
+ * of the C library's, which fail the nth of a kind on the test's own thread.
  */
 #include "echo.h"
 
@@ -139,18 +139,18 @@ static bool is_last_of_its_call(size_t i) {
 
 ALL_TRANSPORTS(each_call_fails_once) {
     TEST_LIMIT(120);
-    struct peer *peer = peer_of(version, NULL, NULL);
+    const char *port = peer_process_of(version); /* its sockets are not among the ones that are counted here */
     struct conn_options o = options_of(version);
     o.keepalive = 60;
     o.resolve_timeout = o.connect_timeout = o.tls_timeout = slow(20);
     struct echo_life life = {.seconds = 0};
     int fds = fd_count();
-    CHECK(live_echo(peer_port(peer), &o, &life)); /* what is made once in a process is made */
+    CHECK(live_echo(port, &o, &life)); /* what is made once in a process is made */
     dns_shutdown();
     bool met[CALLS] = {false};
     for (size_t i = 0; i < sizeof misfortunes / sizeof misfortunes[0]; i++) {
         if (small(0, 1) && !is_last_of_its_call(i)) continue;
-        if (suffer(&misfortunes[i], peer_port(peer), &o, false, fds)) met[misfortunes[i].call] = true;
+        if (suffer(&misfortunes[i], port, &o, false, fds)) met[misfortunes[i].call] = true;
     }
     met[SENDMSG] = true; /* the library's for several pieces only */
     for (int call = 0; call < CALLS; call++)
@@ -162,13 +162,13 @@ ALL_TRANSPORTS(a_call_fails_from_some_time_on) {
     static const struct misfortune lasting[] = {
         {SOCKET, EMFILE, false}, {CONNECT, ECONNREFUSED, false}, {RECV, ECONNRESET, false}, {SEND, ENOBUFS, false}, {FCNTL, ENOLCK, false},
     };
-    struct peer *peer = peer_of(version, NULL, NULL);
+    const char *port = peer_process_of(version); /* its sockets are not among the ones that are counted here */
     struct conn_options o = options_of(version);
     struct echo_life life = {.seconds = 0};
     int fds = fd_count();
-    CHECK(live_echo(peer_port(peer), &o, &life));
+    CHECK(live_echo(port, &o, &life));
     dns_shutdown();
-    for (size_t i = 0; i < sizeof lasting / sizeof lasting[0]; i++) CHECK_CMP(suffer(&lasting[i], peer_port(peer), &o, true, fds), >, 0);
+    for (size_t i = 0; i < sizeof lasting / sizeof lasting[0]; i++) CHECK_CMP(suffer(&lasting[i], port, &o, true, fds), >, 0);
 }
 
 TEST_MAIN
