@@ -119,6 +119,19 @@ struct conn_options {
     conn_socket_cb on_socket;
     /** The argument of on_socket. */
     void *socket_arg;
+    /**
+     * A client's first bytes; copied. Over TLS 1.3 they go out with the first flight (0-RTT, RFC 8446 section 2.3),
+     * where a resumed session allows all of them and the context does (netconn_tls_enable_early_data); otherwise, and
+     * when the server turns them down, they are sent after the handshake, before on_ready runs. A plain connection
+     * sends them once it is connected. Each byte goes out once; what the kernel does not take at once is sent as
+     * conn_try_write's bytes are.
+     *
+     * Early data can be recorded on the way and sent again by anybody, to any server that shares the session: only what
+     * may arrive twice without harm belongs here (RFC 8446, appendix E.5). Default: NULL. With server_side: EINVAL.
+     */
+    const void *early_data;
+    /** The length of early_data in bytes. */
+    size_t early_data_len;
 };
 
 /** Called from the loop. It may do anything: close this connection or another, open one, free the loop. */
@@ -348,6 +361,18 @@ int conn_get_errno(struct net_conn *c);
  * after a failure.
  */
 long conn_get_verify_result(struct net_conn *c);
+
+/**
+ * Whether early data (0-RTT) was accepted: the client's early_data by the server, or as a server the client's. False
+ * before CONN_READY, when it was sent after the handshake instead, and for NULL.
+ */
+bool conn_early_data_accepted(struct net_conn *c);
+
+/**
+ * How many bytes came as early data from a client (see netconn_tls_enable_early_data): the first that conn_try_read
+ * gives, whether they were read already or not. 0 before CONN_READY, on a client, and for NULL.
+ */
+size_t conn_early_data_len(struct net_conn *c);
 
 /** The socket, owned by the connection; -1 with errno ENOTCONN when there is none, and for NULL (EINVAL). */
 int conn_get_fd(struct net_conn *c);

@@ -11,5 +11,7 @@ pub mod net_conn_io;
 pub mod net_conn_options;
 pub mod netconn;
 pub mod netconn_tls;
+pub mod netconn_tls_secrets;
+pub mod netconn_tls_sessions;
 pub mod tls_types;
 pub mod types;

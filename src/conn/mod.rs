@@ -164,6 +164,11 @@ impl Conn {
         observer: &'static dyn Observer,
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
+        if options.server_side && options.early_data.is_some() {
+            return Err(invalid(
+                "early_data is a client's: it is what goes out with the first flight",
+            ));
+        }
         if options.use_tls {
             let server = options.server_side;
             if server != options.tls.as_ref().is_some_and(|c| c.is_server()) {
@@ -391,6 +396,22 @@ impl Conn {
     /// Whether an earlier TLS session was resumed.
     pub fn session_reused(&self) -> bool {
         self.negotiated() && self.with_session(|s| s.reused()).unwrap_or(false)
+    }
+
+    /// Whether the peer took early data, ours or as a server its own.
+    pub fn early_data_accepted(&self) -> bool {
+        self.negotiated()
+            && self
+                .with_session(|s| s.early_data_accepted())
+                .unwrap_or(false)
+    }
+
+    /// How many of the bytes that a server reads first came as early data.
+    pub fn early_data_len(&self) -> usize {
+        match self.negotiated() {
+            true => self.transport().map_or(0, |t| t.early_data_len()),
+            false => 0,
+        }
     }
 
     /// OpenSSL's verify code; -1 when no certificate was verified. Stays when establishing failed.

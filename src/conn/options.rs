@@ -47,6 +47,8 @@ pub struct Options {
     pub allow_truncation: bool,
     /// Sees each socket before it connects.
     pub on_socket: Option<OnSocket>,
+    /// A client's first bytes: with the TLS handshake where that can be, else right after establishing.
+    pub early_data: Option<Arc<Vec<u8>>>,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             server_name: None,
             allow_truncation: false,
             on_socket: None,
+            early_data: None,
         }
     }
 }

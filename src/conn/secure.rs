@@ -102,7 +102,7 @@ impl Conn {
         .map_err(refused)?;
         let plain = self.transport.take().and_then(Rc::into_inner);
         let fd = plain.and_then(Transport::into_fd).ok_or_else(gone)?;
-        let secure = Transport::secure(fd, session, options.allow_truncation)?;
+        let secure = Transport::secure(fd, session, options.allow_truncation, options.early_data)?;
         self.view.ssl.set(
             secure
                 .session()

@@ -2,22 +2,28 @@
 //!
 //! - [`queue`]: OpenSSL's error queue, kept clean for us and untouched for the host
 //! - [`owned`]: references to OpenSSL's objects
-//! - [`pem`], [`certificate`], [`identity`], [`trust`]: what comes from files
+//! - [`pem`], [`password`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
-//! - [`alpn`], [`sessions`], [`key`], [`tickets`]: what else a handshake decides
+//! - [`alpn`], [`sessions`], [`key`], [`outside`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
+//! - [`keylog`]: what goes to a file
 //! - [`context`], [`hold`], [`session`], [`default`]: the objects that other rooms see
 
 mod alpn;
 mod certificate;
 mod context;
 mod default;
+mod early;
 mod explain;
 mod hold;
 mod identity;
 mod key;
+mod keylog;
+mod outside;
 mod owned;
+mod password;
 mod pem;
 mod queue;
+mod scope;
 mod session;
 mod sessions;
 mod sys;
@@ -32,6 +38,9 @@ pub use alpn::AlpnCallback;
 pub use certificate::Certificate;
 pub use context::{Context, Trust};
 pub use hold::Hold;
+pub use keylog::KeyLogTo;
+pub use outside::{all_or_none, SessionStore};
+pub use password::PasswordCallback;
 pub use queue::with_clean_queue;
 pub use session::Session;
 pub use verify::{Checked, Verify, VerifyCallback};

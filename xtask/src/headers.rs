@@ -83,7 +83,7 @@ call that began it. A callback may close any connection, its own too, and must n
     },
     Header {
         name: "netconn_tls",
-        sources: &["netconn_tls.rs"],
+        sources: &["netconn_tls.rs", "netconn_tls_sessions.rs", "netconn_tls_secrets.rs"],
         about: "\
 netconn_tls.h - TLS contexts: whom to trust, what to show, which protocols.
 
