@@ -14,12 +14,17 @@ use std::sync::Arc;
 
 /// One read of early data.
 const PIECE: usize = 4096;
+/// The largest plaintext of one record.
+const RECORD: usize = 16 * 1024;
+/// Where one record is not enough, each is somewhat smaller than it could be: OpenSSL's servers, when they ask for another
+/// key share, skip early records as if they were plaintext, and none that is larger with its tag than a plaintext may be.
+const SMALLER_RECORD: usize = RECORD - 256;
 
 enum Stage {
     /// A client that has not begun.
     Unsent(Arc<Vec<u8>>),
-    /// A client in the middle of writing its first flight.
-    Writing(Arc<Vec<u8>>),
+    /// A client in the middle of writing its first flight: how much of it OpenSSL has.
+    Writing(Arc<Vec<u8>>, usize),
     /// A client whose bytes are with the first flight; kept for a server that does not take them.
     Sent(Arc<Vec<u8>>),
     /// A server that looks for early data; at most so many bytes.
@@ -59,24 +64,33 @@ impl Early {
         let said = loop {
             *stage = match *stage {
                 Stage::Unsent(bytes) if bytes.len() <= secure.session().allows_early_data() => {
-                    Stage::Writing(bytes)
+                    Stage::Writing(bytes, 0)
                 }
-                Stage::Writing(bytes) => {
+                Stage::Writing(bytes, written) if written == bytes.len() => Stage::Sent(bytes),
+                Stage::Writing(bytes, written) => {
+                    let rest = &bytes[written..];
+                    let piece = match bytes.len() > RECORD {
+                        true => &rest[..rest.len().min(SMALLER_RECORD)],
+                        false => rest,
+                    };
                     let mut count = 0;
-                    // SAFETY: the SSL is alive, the bytes are readable for their length and the same each time, and `count`
+                    // SAFETY: the SSL is alive, the piece is readable for its length and the same each time, and `count`
                     // is a place for a size.
                     let said = secure.call(|ssl| unsafe {
                         ffi::SSL_write_early_data(
                             ssl,
-                            bytes.as_ptr().cast(),
-                            bytes.len(),
+                            piece.as_ptr().cast(),
+                            piece.len(),
                             &mut count,
                         )
                     });
                     match said {
-                        Said::Done => Stage::Sent(bytes),
+                        Said::Done => {
+                            let written = written + piece.len();
+                            Stage::Writing(bytes, written)
+                        }
                         said => {
-                            *stage = Stage::Writing(bytes);
+                            *stage = Stage::Writing(bytes, written);
                             break said;
                         }
                     }
@@ -113,7 +127,7 @@ impl Early {
         let stage = self.stage.take()?;
         match *stage {
             Stage::Unsent(bytes) => Some(bytes),
-            Stage::Sent(bytes) | Stage::Writing(bytes) => {
+            Stage::Sent(bytes) | Stage::Writing(bytes, _) => {
                 (!session.early_data_accepted()).then_some(bytes)
             }
             _ => {
