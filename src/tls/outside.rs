@@ -297,7 +297,7 @@ unsafe fn id<'a>(session: *const ffi::SSL_SESSION) -> &'a [u8] {
 }
 
 /// Whose callbacks are still called.
-fn store_of<'a>(state: &'a State) -> Option<&'a Arc<dyn SessionStore>> {
+fn store_of(state: &State) -> Option<&Arc<dyn SessionStore>> {
     match state.context().is_freed() {
         true => None,
         false => state.settings().outside.as_ref(),
