@@ -90,6 +90,18 @@ impl Options {
         Ok(delay.max(MINIMUM_ATTEMPT_DELAY))
     }
 
+    /// Whether a context fits the side of the handshake that we are to be: EINVAL.
+    pub(super) fn check_side(&self) -> Result<(), Errno> {
+        if self.server_side == self.tls.as_ref().is_some_and(|c| c.is_server()) {
+            return Ok(());
+        }
+        Err(crate::log::invalid(if self.server_side {
+            "a TLS server needs a context of netconn_tls_server in tls"
+        } else {
+            "the TLS context is a server's: set server_side, or use netconn_tls_client"
+        }))
+    }
+
     pub(super) fn limits(&self) -> Limits {
         Limits {
             resolve: self.resolve_timeout,
