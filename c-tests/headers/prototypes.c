@@ -120,6 +120,8 @@ FUNCTION(bool, conn_session_reused, (struct net_conn *))
 FUNCTION(const struct conn_timing *, conn_get_timing, (struct net_conn *))
 FUNCTION(int, conn_get_peer_certificate, (struct net_conn *, struct conn_certificate *))
 FUNCTION(enum netconn_tls_ocsp, conn_get_ocsp_status, (struct net_conn *))
+FUNCTION(int, conn_start_tls, (struct net_conn *, const struct conn_options *, conn_event_cb, conn_event_cb, void *))
+FUNCTION(int, conn_detach, (struct net_conn *))
 FUNCTION(void, conn_set_data, (struct net_conn *, void *))
 FUNCTION(void *, conn_get_data, (struct net_conn *))
 
