@@ -166,7 +166,9 @@ impl Conn {
     ) -> Result<Rc<Conn>, Errno> {
         if options.use_tls {
             let server = options.server_side;
-            if server != options.tls.as_ref().is_some_and(|c| c.is_server()) {
+            let context_fits = server == options.tls.as_ref().is_some_and(|c| c.is_server());
+            // Where no context can be made, the loop says why.
+            if !context_fits && tls::available().is_ok() {
                 return Err(invalid(if server {
                     "a TLS server needs a context of netconn_tls_server in tls"
                 } else {
