@@ -289,6 +289,7 @@ int main(void) {
         USE(conn_pending) USE(conn_get_fd) USE(conn_local_addr) USE(conn_peer_addr) USE(conn_get_alpn)
         USE(conn_get_tls_version) USE(conn_get_cipher) USE(conn_session_reused) USE(conn_get_timing)
         USE(conn_get_peer_certificate) USE(conn_get_ocsp_status) USE(conn_set_data) USE(conn_get_data)
+        USE(conn_start_tls) USE(conn_detach)
         USE(netconn_tls_client) USE(netconn_tls_server) USE(netconn_tls_free) USE(netconn_tls_load_ca)
         USE(netconn_tls_load_ca_pem) USE(netconn_tls_load_certificate) USE(netconn_tls_load_certificate_pem)
         USE(netconn_tls_set_verify) USE(netconn_tls_set_verify_callback) USE(netconn_tls_set_versions)
