@@ -137,8 +137,8 @@ static void come_and_go(struct crowd *crowd, enum ending ending) {
 
 /*
  * The first two crowds leave what a process keeps for good: tables that grew with them. How many of a crowd the server's loop
- * meets in one round is chance, and a table of those may double once more. It is less than if half of a connection were left
- * of each; what is left of one alone, to the byte, marathon.c sees.
+ * meets in one round is chance, and a table of those may double once more. A connection that stayed would be far more; what
+ * stays of one to the byte is marathon.c's affair.
  */
 static void thousands(int version, int size, const enum ending *endings, int count) {
     TEST_LIMIT(120);
