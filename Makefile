@@ -6,6 +6,7 @@ READELF ?= readelf
 PKG_CONFIG ?= pkg-config
 CARGOFLAGS ?= --locked
 BUILD ?= build
+TLS ?= 1
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
@@ -23,7 +24,11 @@ export PKG_CONFIG CC AR
 # The system's OpenSSL 3 where pkg-config knows one, else one built from source and hidden in the libraries.
 # openssl-sys must come to the same answer, so nothing but pkg-config may tell it.
 unexport OPENSSL_DIR OPENSSL_LIB_DIR OPENSSL_INCLUDE_DIR OPENSSL_LIBS OPENSSL_STATIC OPENSSL_NO_VENDOR OPENSSL_NO_PKG_CONFIG
-ifeq ($(shell $(PKG_CONFIG) --atleast-version=3.0 openssl 2>/dev/null && echo yes),yes)
+ifeq ($(TLS),0)
+# No OpenSSL at all: what needs TLS fails with ENOTSUP.
+openssl := none
+features := --no-default-features
+else ifeq ($(shell $(PKG_CONFIG) --atleast-version=3.0 openssl 2>/dev/null && echo yes),yes)
 openssl := system
 openssl_libs := $(shell $(PKG_CONFIG) --libs openssl)
 else
@@ -101,7 +106,7 @@ certs:
 	@rm -rf $(build)/certs
 	$(xtask) certs $(build)/certs
 
-c_tests = NETCONN_TEST_CERTS=$(build)/certs INCLUDE=include c-tests/run.sh
+c_tests = NETCONN_TEST_CERTS=$(build)/certs NETCONN_TEST_TLS=$(TLS) INCLUDE=include c-tests/run.sh
 link = -L$(1) -lnetconn -Wl,-rpath,$(1)
 
 check: all certs
@@ -127,11 +132,16 @@ check-asan: all certs
 	@BUILD=$(build)/c-tests-asan LDLIBS='$(call link,$(build))' \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' $(c_tests)
 
+ifeq ($(TLS),0)
+demo bench:
+	@echo 'make $@ shows TLS, and TLS=0 makes a build without it' >&2; false
+else
 demo: all certs
 	@demo/run.sh $(build) $(build)/certs
 
 bench: all certs
 	@benches/run.sh $(build) $(build)/certs
+endif
 
 # ---- Installing -----------------------------------------------------------------------------------------------------
 
@@ -167,4 +177,4 @@ help:
 	@echo 'make clean            removes $(BUILD)/'
 	@echo
 	@echo 'CC=$(CC) AR=$(AR) OBJCOPY=$(OBJCOPY) CARGO=$(CARGO) CARGOFLAGS=$(CARGOFLAGS) BUILD=$(BUILD)'
-	@echo 'PKG_CONFIG=$(PKG_CONFIG): `false` gives the vendored OpenSSL'
+	@echo 'PKG_CONFIG=$(PKG_CONFIG): `false` gives the vendored OpenSSL; TLS=$(TLS): 0 gives a build without TLS'
