@@ -169,6 +169,7 @@ static void stop(void *arg) {
 }
 
 struct server *server_start(const struct server_options *options) {
+    if (options->version) NEEDS_TLS();
     struct server *server = alloc(sizeof *server);
     int ends[2], listening = listener(server->port);
     CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
