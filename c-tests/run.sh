@@ -20,6 +20,7 @@
 #   RUNNER              a command before each program; `valgrind` alone stands for valgrind with our flags
 #   JOBS                how many run at a time [2]
 #   NETCONN_TEST_CERTS  the test certificates (cargo run -q -p xtask -- certs DIR)
+#   NETCONN_TEST_TLS    0: the library is a build without TLS; what needs it is left out and not counted
 #   SKIPS_AS_FAILS      1: a skipped test is a failed one
 #   NETCONN_TEST_SMALL, NETCONN_TEST_SLOW  see harness.h; [1 and 10] under valgrind, [1 and 4] with a sanitizer
 #
