@@ -5,7 +5,7 @@
 //! - [`pem`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
 //! - [`alpn`], [`sessions`], [`key`], [`tickets`]: what else a handshake decides
-//! - [`context`], [`hold`], [`session`], [`default`]: the objects that other rooms see
+//! - [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
 
 mod alpn;
 mod certificate;
@@ -21,6 +21,7 @@ mod queue;
 mod session;
 mod sessions;
 mod sys;
+mod terms;
 mod tickets;
 mod trust;
 mod verify;
@@ -34,6 +35,7 @@ pub use context::{Context, Trust};
 pub use hold::Hold;
 pub use queue::with_clean_queue;
 pub use session::Session;
+pub use terms::Terms;
 pub use verify::{Checked, Verify, VerifyCallback};
 
 use crate::errno::Errno;
