@@ -22,5 +22,9 @@ pub mod errno;
 pub mod evloop;
 pub mod log;
 pub mod pool;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
 pub mod tls;
 pub mod transport;

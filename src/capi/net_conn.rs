@@ -78,9 +78,9 @@ pub struct conn_timing {
     pub resolve: u64,
     /// From the first attempt to the one that won.
     pub connect: u64,
-    /// The TLS handshake.
+    /// The TLS handshake, the one of conn_start_tls too.
     pub tls: u64,
-    /// From the beginning to the outcome.
+    /// From the beginning to the outcome; conn_start_tls adds its handshake, not what was talked before it.
     pub total: u64,
     /// Addresses tried.
     pub attempts: c_uint,
