@@ -3,9 +3,9 @@
 // C names; what a C caller has to keep to stands in each comment, which becomes the header's.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
-use super::netconn_tls::{explained, required, Arg};
+use super::netconn_tls::{explained, invalid, required, Arg};
 use super::tls_types::SocketTLSContext_T;
-use crate::tls::{self, SessionStore};
+use crate::tls::SessionStore;
 use std::ffi::{c_char, c_int, c_uchar, c_void, CString};
 use std::sync::Arc;
 
@@ -64,7 +64,6 @@ pub unsafe extern "C" fn netconn_tls_set_session_callbacks(
     explained(|| {
         // SAFETY: a live context or NULL.
         let context = unsafe { required(context) }?;
-        tls::all_or_none([store.is_some(), load.is_some(), remove.is_some()])?;
         let outside: Option<Arc<dyn SessionStore>> = match (store, load, remove) {
             (Some(store), Some(load), Some(remove)) => Some(Arc::new(Callbacks {
                 store,
@@ -72,7 +71,12 @@ pub unsafe extern "C" fn netconn_tls_set_session_callbacks(
                 remove,
                 arg: Arg(arg),
             })),
-            _ => None,
+            (None, None, None) => None,
+            _ => {
+                return Err(invalid(
+                    "TLS: the session callbacks belong together: give all three, or none",
+                ))
+            }
         };
         context.set_session_store(outside).map(|()| 0)
     })

@@ -24,7 +24,7 @@ pub struct View {
     /// -1 when there is none; while attempts race, the newest one's.
     pub fd: Cell<c_int>,
     /// Owned by the transport; NULL when there is none.
-    pub ssl: Cell<*mut openssl_sys::SSL>,
+    pub ssl: Cell<*mut crate::tls::SSL>,
     /// Address of the loop's watcher; NULL while the descriptor is not watched.
     pub io_watcher: Cell<*mut c_void>,
     /// Address of the connection's timer; not NULL exactly while it is armed in CONNECTING and TLS_HANDSHAKE.
@@ -70,6 +70,27 @@ impl View {
             readable_arg: Cell::new(std::ptr::null_mut()),
             writable_arg: Cell::new(std::ptr::null_mut()),
             data: Cell::new(std::ptr::null_mut()),
+        }
+    }
+
+    /// Forgets the program's callbacks and pointers.
+    pub(super) fn forget_program(&self) {
+        for callback in [
+            &self.on_ready,
+            &self.on_error,
+            &self.readable_cb,
+            &self.writable_cb,
+        ] {
+            callback.set(None);
+        }
+        for pointer in [
+            &self.cb_arg,
+            &self.rw_arg,
+            &self.readable_arg,
+            &self.writable_arg,
+            &self.data,
+        ] {
+            pointer.set(std::ptr::null_mut());
         }
     }
 }

@@ -2,19 +2,23 @@
 //! making an SSL the read lock. No lock is held while a program's callback runs: each session has the settings of the
 //! moment it was made.
 
-use super::alpn::{self, AlpnCallback};
+use super::alpn;
 use super::identity::Identity;
 use super::key::session_key;
 use super::keylog::KeyLog;
-use super::outside::{self, SessionStore};
+use super::outside;
 use super::owned::Owned;
-use super::password::{self, PasswordCallback};
+use super::password;
 use super::pem::Pem;
 use super::session::Session;
 use super::sessions::Sessions;
 use super::trust::{self, Added};
-use super::verify::{self, Name, Verify, VerifyCallback};
-use super::{early, invalid, queue, scope, sys, tickets, Error, Peer};
+use super::types::{
+    invalid, AlpnCallback, Error, PasswordCallback, Peer, SessionStore, Trust, Verify,
+    VerifyCallback,
+};
+use super::verify::{self, Name};
+use super::{early, queue, scope, sys, tickets};
 use crate::errno::Errno;
 use openssl_sys as ffi;
 use std::collections::BTreeSet;
@@ -32,17 +36,6 @@ const TLS13_CIPHERS: &std::ffi::CStr =
 const MAX_DEPTH: c_int = 10;
 /// OpenSSL's level that refuses RSA below 2048 bits and SHA-1.
 const SECURITY_LEVEL: c_int = 2;
-
-/// Whom a new client trusts.
-#[derive(Clone, Copy, Debug)]
-pub enum Trust<'a> {
-    /// The system's store.
-    System,
-    /// A PEM file or a hashed directory, and nothing else.
-    Path(&'a Path),
-    /// Nobody yet.
-    Nobody,
-}
 
 /// What a session copies when it is made. Never changed in place.
 #[derive(Clone, Default)]

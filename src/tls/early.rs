@@ -7,7 +7,8 @@
 
 use super::context::Context;
 use super::session::Session;
-use super::{alpn, invalid, sys, Error};
+use super::types::{invalid, Error};
+use super::{alpn, sys};
 use openssl_sys as ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;

@@ -1,9 +1,9 @@
 //! A context's own certificate with its chain and key. Knows nothing of whom it is shown to.
 
 use super::owned::Owned;
-use super::password::PasswordCallback;
 use super::pem::Pem;
-use super::{certificate, invalid, queue, sys, Error};
+use super::types::{invalid, Error, PasswordCallback};
+use super::{certificate, queue, sys};
 use openssl_sys as ffi;
 use std::ffi::c_int;
 

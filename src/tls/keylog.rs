@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::owned::Secret;
 use super::session::State;
-use super::Error;
+use super::types::{Error, KeyLogTo};
 use crate::errno::Errno;
 use crate::log;
 use openssl_sys as ffi;
@@ -19,17 +19,6 @@ use std::sync::Arc;
 
 /// The variable that other programs with a key log read too.
 const VARIABLE: &str = "SSLKEYLOGFILE";
-
-/// Where the key log goes.
-#[derive(Clone, Copy, Debug)]
-pub enum KeyLogTo<'a> {
-    /// Nowhere.
-    Off,
-    /// What `SSLKEYLOGFILE` names.
-    Environment,
-    /// This file.
-    File(&'a Path),
-}
 
 /// An open key log.
 pub(super) struct KeyLog {

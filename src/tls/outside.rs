@@ -10,8 +10,9 @@ use super::context::{Context, Settings};
 use super::owned::{wipe, Owned};
 use super::session::{Session, State};
 use super::sessions::{self, SslSession};
-use super::verify::{Name, Verify};
-use super::{invalid, queue, scope, sys, Error};
+use super::types::{Error, SessionStore, Verify};
+use super::verify::Name;
+use super::{queue, scope, sys};
 use openssl_sys as ffi;
 use std::ffi::{c_int, c_long, c_uchar};
 use std::fmt::Write;
@@ -21,16 +22,6 @@ use std::sync::{Arc, OnceLock};
 
 /// The largest session that is stored or taken back.
 const MOST: usize = 16 * 1024;
-
-/// The program's cache. Its functions run inside the handshake, a read or a write; they may do anything.
-pub trait SessionStore: Send + Sync {
-    /// Keeps a session: true when it did.
-    fn store(&self, key: &str, der: &[u8]) -> bool;
-    /// Writes a session that was stored: its length, 0 when there is none.
-    fn load(&self, key: &str, der: &mut [u8]) -> usize;
-    /// Forgets it.
-    fn remove(&self, key: &str);
-}
 
 impl Context {
     /// Keeps sessions with the program, and with it alone; `None`: in our own memory again.
@@ -382,15 +373,4 @@ unsafe extern "C" fn remove_of_server(ctx: *mut ffi::SSL_CTX, session: *mut ffi:
             }
         }
     }));
-}
-
-/// What three callbacks of C have to be: all there, or none.
-pub fn all_or_none(given: [bool; 3]) -> Result<bool, Error> {
-    match given {
-        [true, true, true] => Ok(true),
-        [false, false, false] => Ok(false),
-        _ => Err(invalid(
-            "TLS: the session callbacks belong together: give all three, or none",
-        )),
-    }
 }

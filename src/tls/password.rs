@@ -3,15 +3,11 @@
 
 use super::context::Context;
 use super::owned::{wipe, Secret};
-use super::Error;
+use super::types::{Error, PasswordCallback};
 use std::cell::{Cell, OnceCell};
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
-use std::sync::Arc;
-
-/// Writes a password: its length, 0 when there is none.
-pub type PasswordCallback = Arc<dyn Fn(&mut [u8]) -> usize + Send + Sync>;
 
 /// The longest password: what OpenSSL has room for.
 const LONGEST: usize = 1024;

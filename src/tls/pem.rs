@@ -2,8 +2,9 @@
 //! password but the program. Knows nothing of what the certificates are for.
 
 use super::owned::{wipe, Owned, Secret};
-use super::password::{self, PasswordCallback, Question};
-use super::{invalid, queue, sys, Error};
+use super::password::{self, Question};
+use super::types::{invalid, Error, PasswordCallback};
+use super::{queue, sys};
 use crate::errno::Errno;
 use openssl_sys as ffi;
 use std::ffi::c_int;

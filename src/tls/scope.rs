@@ -3,7 +3,8 @@
 //! function of the program's, an `SSL_CTX` that it changed) gives one that no other process has.
 
 use super::context::Settings;
-use super::{certificate, queue, Error};
+use super::types::Error;
+use super::{certificate, queue};
 use openssl_sys as ffi;
 use std::ffi::c_int;
 use std::sync::OnceLock;

@@ -1,7 +1,6 @@
 //! One TLS session: an `SSL` and what we know about it. The transport gives it a BIO and runs it; here it is made ready,
 //! confirmed, and asked how it went. Knows no sockets.
 
-use super::certificate::Certificate;
 use super::context::{Context, Settings};
 use super::explain;
 use super::outside;
@@ -9,7 +8,8 @@ use super::queue;
 use super::sessions::SslSession;
 use super::sys;
 use super::tickets;
-use super::verify::{code_text, Name, Refusal, Verify};
+use super::types::{Certificate, Verify};
+use super::verify::{code_text, Name, Refusal};
 use super::{Error, Failure};
 use openssl_sys as ffi;
 use std::cell::{Cell, OnceCell};
@@ -189,6 +189,12 @@ impl Session {
 
     pub(super) fn name(&self) -> Option<&Name> {
         self.state().name()
+    }
+
+    /// The context, and which generation of its settings.
+    pub(super) fn made_under(&self) -> (&Arc<Context>, u32) {
+        let state = self.state();
+        (&state.context, state.generation)
     }
 
     /// A client's offer; without a list of ours, what the program may have set in the `SSL_CTX` stays.

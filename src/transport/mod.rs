@@ -3,21 +3,35 @@
 //! Knows descriptors and TLS sessions; must not know loops, names or callbacks. Every method takes `&self`: an OpenSSL
 //! callback may run C code that comes back here, which then finds the transport busy (EBUSY) and nothing borrowed.
 
+// What only TLS needs.
+#![cfg_attr(not(feature = "tls"), allow(dead_code))]
+
+#[cfg(feature = "tls")]
 mod bio;
 mod buffers;
+#[cfg(feature = "tls")]
 mod early;
 mod faults;
 mod first;
 mod plain;
+#[cfg(feature = "tls")]
+mod secure;
+#[cfg(not(feature = "tls"))]
+#[path = "absent.rs"]
 mod secure;
 mod socket;
 mod stream;
+#[cfg(feature = "tls")]
 mod sys;
 mod unsent;
+#[cfg(feature = "tls")]
 mod warm;
 
+#[cfg(not(feature = "tls"))]
+pub use secure::release_idle_buffers;
 pub use socket::{receive_now, send_now};
 pub use unsent::Unsent;
+#[cfg(feature = "tls")]
 pub use warm::release_all as release_idle_buffers;
 
 use crate::errno::Errno;
@@ -130,15 +144,45 @@ impl Transport {
     pub fn early_data_len(&self) -> usize {
         self.secure
             .as_ref()
-            .map_or(0, |secure| secure.early.received())
+            .map_or(0, |secure| secure.early_data_len())
     }
 
-    /// Gives the socket back, to put TLS on it; `None` when it is closed, carries TLS already, or first bytes still wait.
-    pub fn into_fd(self) -> Option<OwnedFd> {
-        if self.secure.is_some() || self.first.waits() {
-            return None;
+    /// Puts TLS on a plain stream, whose socket goes to the new one; the handshake is still to do. After a failure, and
+    /// where the stream carries TLS already or is closed (ENOTCONN), it is as before.
+    pub fn upgrade(
+        &self,
+        session: tls::Session,
+        allow_truncation: bool,
+        early_data: Option<Arc<Vec<u8>>>,
+    ) -> Result<Transport, Failure> {
+        let gone = || Failure::io(Errno(libc::ENOTCONN));
+        if self.secure.is_some() {
+            return Err(gone());
         }
-        self.stream.into_fd()
+        let secure = Secure::new(self.fd(), session, allow_truncation, early_data)?;
+        Ok(Transport {
+            secure: Some(secure),
+            first: First::default(),
+            stream: Stream::new(self.stream.give_fd().ok_or_else(gone)?),
+        })
+    }
+
+    /// The first byte that the kernel has, left there; `None` where it has none now.
+    pub fn peek(&self) -> Option<u8> {
+        socket::peek(self.fd())
+    }
+
+    /// Drops what was received and not read, so that closing sends FIN, which leaves the peer what we sent, and not RST.
+    pub fn discard_received(&self) {
+        socket::discard_received(self.fd());
+    }
+
+    /// Gives the socket of a plain stream away; `None` when it is closed or carries TLS.
+    pub fn give_fd(&self) -> Option<OwnedFd> {
+        match self.secure {
+            Some(_) => None,
+            None => self.stream.give_fd(),
+        }
     }
 
     /// The socket of a plain stream that nothing ails: bytes may go straight to and from the kernel
@@ -263,6 +307,22 @@ impl Transport {
                     .is_some_and(|secure| secure.read_again()))
     }
 
+    /// Whether a read of `len` bytes with this result left nothing to be read at that moment: the kernel gave less than there
+    /// was room for (epoll(7)), and TLS holds no byte of it back. `false` where that is not known.
+    pub fn was_emptied(&self, result: &Result<usize, Stop>, len: usize) -> bool {
+        match (result, &self.secure) {
+            (Ok(0) | Err(Stop::Refused(_) | Stop::Failed(_)), _) => false,
+            (Ok(count), None) => *count < len,
+            (Err(Stop::Blocked), None) => true,
+            (_, Some(secure)) => secure.is_emptied(),
+        }
+    }
+
+    /// Whether it has not failed.
+    pub fn is_healthy(&self) -> bool {
+        self.stream.failure().is_none()
+    }
+
     /// Decrypted bytes that a read gives without the kernel.
     pub fn pending(&self) -> usize {
         self.secure.as_ref().map_or(0, |secure| secure.pending())
@@ -364,4 +424,5 @@ impl Transport {
 }
 
 #[cfg(test)]
+#[cfg(feature = "tls")]
 mod tests;

@@ -51,7 +51,7 @@ pub(super) struct Secure {
     /// Bytes of the program's went in or out since a read last found nothing.
     moved: Cell<bool>,
     /// Early data, where there is any to send or to take.
-    pub(super) early: Early,
+    early: Early,
 }
 
 /// What OpenSSL said.
@@ -124,6 +124,10 @@ impl Secure {
             moved: Cell::new(false),
             early,
         }))
+    }
+
+    pub(super) fn early_data_len(&self) -> usize {
+        self.early.received()
     }
 
     pub(super) fn session(&self) -> &tls::Session {
@@ -595,6 +599,11 @@ impl Secure {
         let inside = unsafe { sys::SSL_has_pending(self.session.ssl()) } == 1;
         self.bio.set_fed(inside);
         inside
+    }
+
+    /// The kernel had no more at the last `recv`, and what it gave was read.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.bio.drained() && !self.has_part_of_a_record() && self.early.unread() == 0
     }
 
     pub(super) fn pending(&self) -> usize {
