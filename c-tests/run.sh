@@ -7,7 +7,8 @@
 # nothing all there are. Each prints a line a test (see harness.h); the last line of all is
 # `N passed, N failed, N skipped`, and the exit status is 1 when something failed, did not compile, or (with
 # SKIPS_AS_FAILS=1) was skipped. -b only builds. A program that does not use the harness counts as one test, passed
-# when it exits with 0.
+# when it exits with 0. Where there is FOLDER/NAME.build, it is a shell script that compiles other programs which the
+# test runs, into $BUILD, with the same variables.
 #
 # A program whose first line is `/* needs: PACKAGE HEADER FLAGS... */` is compiled with these flags (e.g. -lev, or
 # pkg-config:NAME for what pkg-config says of NAME); where the header is missing it counts as one test, skipped, and the
@@ -23,6 +24,7 @@
 #   RUNNER              a command before each program; `valgrind` alone stands for valgrind with our flags
 #   JOBS                how many run at a time [2]
 #   NETCONN_TEST_CERTS  the test certificates (cargo run -q -p xtask -- certs DIR)
+#   NETCONN_TEST_TLS    0: the library is a build without TLS; what needs it is left out and not counted
 #   SKIPS_AS_FAILS      1: a skipped test is a failed one
 #   NETCONN_TEST_SMALL, NETCONN_TEST_SLOW  see harness.h; [1 and 10] under valgrind, [1 and 4] with a sanitizer
 #
@@ -54,7 +56,7 @@ valgrind) : "${NETCONN_TEST_SLOW=10}" "${NETCONN_TEST_SMALL=1}" ;;
 AddressSanitizer) : "${NETCONN_TEST_SLOW=4}" "${NETCONN_TEST_SMALL=1}" ;;
 *) : "${NETCONN_TEST_SLOW=1}" "${NETCONN_TEST_SMALL=0}" ;;
 esac
-export CC CFLAGS LDLIBS TESTLIBS BUILD RUNNER NETCONN_TEST_SLOW NETCONN_TEST_SMALL flags tests
+export CC CFLAGS INCLUDE LDLIBS TESTLIBS BUILD RUNNER NETCONN_TEST_SLOW NETCONN_TEST_SMALL flags tests
 
 only_build=
 if [ "${1-}" = -b ]; then only_build=1; shift; fi
@@ -106,7 +108,11 @@ build_one='
         fi
     fi
     $CC $flags $CFLAGS "$tests/{}.c" -o "$BUILD/{}" "$BUILD/libtestsupport.a" $LDLIBS $extra $TESTLIBS ||
-        echo "FAIL {}: does not compile" >"$BUILD/{}.log"'
+        echo "FAIL {}: does not compile" >"$BUILD/{}.log"
+    if [ -f "$tests/{}.build" ] && ! sh "$tests/{}.build"; then
+        rm -f "$BUILD/{}"
+        echo "FAIL {}: what it runs does not compile" >"$BUILD/{}.log"
+    fi'
 for program in $programs; do echo "$program"; done | xargs -P "$JOBS" -I{} sh -c "$build_one"
 
 if [ -n "$only_build" ]; then

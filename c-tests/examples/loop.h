@@ -60,6 +60,7 @@ TEST(it_fetches_by_http) {
 }
 
 TEST(it_fetches_by_https) {
+    NEEDS_TLS();
     char out[4096];
     const char *port = start_nginx(site(), CERT_GOOD, CERT_GOOD_KEY, "TLSv1.2 TLSv1.3");
     CHECK_INT(setenv("SSL_CERT_FILE", cert(CERT_CA), 1), 0);
