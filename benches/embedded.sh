@@ -1,7 +1,7 @@
 #!/bin/sh
 # System calls of a round (strace's count): netconn's own loop, and the same loop inside each library's that there is an
-# adapter for. A round is one answer of an echo server; with a deadline that is set anew in each; or one piece of work
-# that posts itself again.
+# adapter for. A round is one answer of an echo server; with interest that changes and changes back; with a deadline
+# that is set anew; or one piece of work that posts itself again.
 #
 # usage: benches/embedded.sh BUILD CERTS
 # environment: ROUNDS (2000)
@@ -20,7 +20,7 @@ calls() {
 }
 
 start_server plain
-printf '%-9s %10s %10s %10s   %s\n' loop echo deadline posted "system calls of a round"
+printf '%-9s %10s %10s %10s %10s   %s\n' loop echo interest deadline posted "system calls of a round"
 for library in own libev libevent libuv glib; do
     case $library in
     own) flags= ;;
@@ -35,7 +35,7 @@ for library in own libev libevent libuv glib; do
         continue
     fi
     line=
-    for mode in echo timer post; do
+    for mode in echo change timer post; do
         few=$(calls "$rounds" $mode $library)
         many=$(calls $((3 * rounds)) $mode $library)
         line="$line $(awk "BEGIN { printf \"%10.2f\", ($many - $few) / (2 * $rounds) }")"

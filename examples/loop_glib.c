@@ -1,7 +1,7 @@
 /*
  * Fetches a page in GLib's main loop, with a time-out source of GLib's beside it.
  *
- *     cc loop_glib.c -o loop_glib $(pkg-config --cflags --libs netconn glib-2.0)
+ *     cc loop_glib.c -o loop_glib -I/usr/local/include/netconn -L/usr/local/lib -lnetconn -Wl,-rpath,/usr/local/lib $(pkg-config --cflags --libs glib-2.0)
  *     ./loop_glib example.org 443 tls
  */
 #include <adapters/glib.h>

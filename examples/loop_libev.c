@@ -1,7 +1,7 @@
 /*
  * Fetches a page in libev's loop, with a timer of libev's beside it.
  *
- *     cc loop_libev.c -o loop_libev $(pkg-config --cflags --libs netconn) -lev
+ *     cc loop_libev.c -o loop_libev -I/usr/local/include/netconn -L/usr/local/lib -lnetconn -Wl,-rpath,/usr/local/lib -lev
  *     ./loop_libev example.org 443 tls
  */
 #include <adapters/libev.h>

@@ -1,7 +1,7 @@
 /*
  * Fetches a page in libevent's loop, with a timer of libevent's beside it.
  *
- *     cc loop_libevent.c -o loop_libevent $(pkg-config --cflags --libs netconn libevent_core)
+ *     cc loop_libevent.c -o loop_libevent -I/usr/local/include/netconn -L/usr/local/lib -lnetconn -Wl,-rpath,/usr/local/lib -levent_core
  *     ./loop_libevent example.org 443 tls
  */
 #include <adapters/libevent.h>

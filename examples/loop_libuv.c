@@ -1,7 +1,7 @@
 /*
  * Fetches a page in libuv's loop, with a timer of libuv's beside it.
  *
- *     cc loop_libuv.c -o loop_libuv $(pkg-config --cflags --libs netconn libuv)
+ *     cc loop_libuv.c -o loop_libuv -I/usr/local/include/netconn -L/usr/local/lib -lnetconn -Wl,-rpath,/usr/local/lib -luv
  *     ./loop_libuv example.org 443 tls
  */
 #include <adapters/libuv.h>

@@ -159,9 +159,9 @@ double evloop_now(struct ev_loop *lp);
 /**
  * A descriptor for another loop to watch: readable whenever a round has work, expired timers and posted work included;
  * the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes
- * reach the kernel at once. Brought up to date at the end of a round; a host that runs inside a callback of this loop
- * calls `evloop_timeout_ms` before it waits. For libev, libevent, libuv and GLib see `adapters/`. -1 and `errno`:
- * EINVAL for NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
+ * reach the kernel at once, those made in a round at its end; a host that runs inside a callback of this loop calls
+ * `evloop_timeout_ms` before it waits. For libev, libevent, libuv and GLib see `adapters/`. -1 and `errno`: EINVAL for
+ * NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
  */
 int evloop_fd(struct ev_loop *lp);
 

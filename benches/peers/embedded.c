@@ -3,6 +3,7 @@
  * counting system calls. Each round is one answer, or one piece of posted work.
  *
  *     embedded PORT ROUNDS echo    a message there and back, to an echo server on 127.0.0.1
+ *     embedded PORT ROUNDS change  the same, and what is waited for changes and changes back in each round
  *     embedded PORT ROUNDS timer   the same, and a deadline is set anew in each round
  *     embedded PORT ROUNDS post    work that posts itself again
  */
@@ -55,7 +56,7 @@ static void stop(struct ev_loop *loop) { evloop_break(loop); }
 static struct ev_loop *loop;
 static struct evloop_timer *deadline;
 static long rounds;
-static const char *mode;
+static bool changes;
 
 static void on_deadline(void *arg) {
     (void)arg;
@@ -63,8 +64,16 @@ static void on_deadline(void *arg) {
     exit(1);
 }
 
+static void on_writable(struct net_conn *c, void *arg) {
+    (void)c, (void)arg;
+}
+
 static void ask(struct net_conn *c) {
     char message[64] = "a message there and back";
+    if (changes) {
+        conn_set_writable_callback(c, on_writable, NULL);
+        conn_set_writable_callback(c, NULL, NULL);
+    }
     if (deadline) evloop_timer_reschedule(deadline, 30, 0);
     if (conn_try_write(c, message, sizeof message) != sizeof message) exit(1);
 }
@@ -95,7 +104,8 @@ static void work(void *arg) {
 
 int main(int argc, char **argv) {
     if (argc != 4) return 2;
-    mode = argv[3];
+    const char *mode = argv[3];
+    changes = strcmp(mode, "change") == 0;
     rounds = atol(argv[2]);
     loop = evloop_new();
     if (strcmp(mode, "timer") == 0) deadline = evloop_timer_start(loop, 30, 0, on_deadline, NULL);

@@ -446,8 +446,8 @@ pub unsafe extern "C" fn evloop_now(lp: *mut ev_loop) -> f64 {
 }
 
 /// A descriptor for another loop to watch: readable whenever a round has work, expired timers and posted work included;
-/// the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes reach
-/// the kernel at once. Brought up to date at the end of a round; a host that runs inside a callback of this loop calls
+/// the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes
+/// reach the kernel at once, those made in a round at its end; a host that runs inside a callback of this loop calls
 /// `evloop_timeout_ms` before it waits. For libev, libevent, libuv and GLib see `adapters/`. -1 and `errno`: EINVAL for NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
 #[no_mangle]
 pub unsafe extern "C" fn evloop_fd(lp: *mut ev_loop) -> c_int {

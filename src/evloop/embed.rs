@@ -106,16 +106,14 @@ impl Loop {
         let fd = embed.outer.as_raw_fd();
         *self.embed.borrow_mut() = Some(embed);
         self.remote.set_embedded();
-        self.flush();
-        self.show_work();
+        self.show_now();
         Ok(fd)
     }
 
-    /// Interest changes reach the kernel at once while a host watches.
+    /// Interest changes reach the kernel at once while a host watches; those made in a run at its end.
     #[inline]
     pub(super) fn flush_if_embedded(&self) {
         if self.remote.embedded() {
-            self.flush();
             self.show_work();
         }
     }
@@ -150,6 +148,7 @@ impl Loop {
             return;
         }
         if let Some(embed) = &*self.embed.borrow() {
+            self.flush();
             self.settle();
             let next = || self.next_deadline().unwrap_or(0);
             embed.show(if self.has_work() { PASSED } else { next() });
