@@ -196,6 +196,9 @@ impl Driver {
             }
             State::Closed | State::Error => {}
         }
+        if !matches!(self.machine.state(), State::Closed | State::Error) {
+            event(Event::Forked);
+        }
         if self.machine.next_timeout().is_some() {
             choices.push(Choice::WaitForTimer);
         }
@@ -351,6 +354,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         21 => Event::ReadEnded,
         22 => Event::WriteEnded,
         23 => Event::Close,
+        24 => Event::Forked,
         _ => Event::Timer,
     })
 }
