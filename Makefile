@@ -6,6 +6,7 @@ READELF ?= readelf
 PKG_CONFIG ?= pkg-config
 CARGOFLAGS ?= --locked
 BUILD ?= build
+TLS ?= 1
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
@@ -14,7 +15,6 @@ version := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 major := $(firstword $(subst ., ,$(version)))
 soname := libnetconn.so.$(major)
 build := $(abspath $(BUILD))
-headers := $(wildcard include/*.h)
 
 # Everything that cargo makes for make stays in $(BUILD): two builds with different settings never meet.
 export CARGO_TARGET_DIR := $(build)/cargo
@@ -23,7 +23,11 @@ export PKG_CONFIG CC AR
 # The system's OpenSSL 3 where pkg-config knows one, else one built from source and hidden in the libraries.
 # openssl-sys must come to the same answer, so nothing but pkg-config may tell it.
 unexport OPENSSL_DIR OPENSSL_LIB_DIR OPENSSL_INCLUDE_DIR OPENSSL_LIBS OPENSSL_STATIC OPENSSL_NO_VENDOR OPENSSL_NO_PKG_CONFIG
-ifeq ($(shell $(PKG_CONFIG) --atleast-version=3.0 openssl 2>/dev/null && echo yes),yes)
+ifeq ($(TLS),0)
+# No OpenSSL at all: what needs TLS fails with ENOTSUP.
+openssl := none
+features := --no-default-features
+else ifeq ($(shell $(PKG_CONFIG) --atleast-version=3.0 openssl 2>/dev/null && echo yes),yes)
 openssl := system
 openssl_libs := $(shell $(PKG_CONFIG) --libs openssl)
 else
@@ -33,7 +37,7 @@ endif
 # What the Rust standard library needs of a C system.
 rust_libs := -lpthread -ldl -lm
 
-.PHONY: all headers debug certs demo check check-loop check-debug check-valgrind check-asan bench install uninstall clean help FORCE
+.PHONY: all headers debug certs demo check check-loop check-debug check-valgrind check-asan bench clean help FORCE
 all: $(build)/libnetconn.a $(build)/libnetconn.so
 
 # ---- The libraries --------------------------------------------------------------------------------------------------
@@ -101,7 +105,7 @@ certs:
 	@rm -rf $(build)/certs
 	$(xtask) certs $(build)/certs
 
-c_tests = NETCONN_TEST_CERTS=$(build)/certs INCLUDE=include c-tests/run.sh
+c_tests = NETCONN_TEST_CERTS=$(build)/certs NETCONN_TEST_TLS=$(TLS) INCLUDE=include c-tests/run.sh
 link = -L$(1) -lnetconn -Wl,-rpath,$(1)
 
 check: all certs
@@ -127,26 +131,20 @@ check-asan: all certs
 	@BUILD=$(build)/c-tests-asan LDLIBS='$(call link,$(build))' \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' $(c_tests)
 
+ifeq ($(TLS),0)
+demo bench:
+	@echo 'make $@ shows TLS, and TLS=0 makes a build without it' >&2; false
+else
 demo: all certs
 	@demo/run.sh $(build) $(build)/certs
 
 bench: all certs
 	@benches/run.sh $(build) $(build)/certs
+endif
 
-# ---- Installing -----------------------------------------------------------------------------------------------------
+# ---- Installing, and what a release is made of ----------------------------------------------------------------------
 
-install: all
-	install -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(INCLUDEDIR)/netconn'
-	install -m 644 $(headers) '$(DESTDIR)$(INCLUDEDIR)/netconn'
-	install -m 644 $(build)/libnetconn.a '$(DESTDIR)$(LIBDIR)'
-	install -m 755 $(build)/libnetconn.so.$(version) '$(DESTDIR)$(LIBDIR)'
-	ln -sf libnetconn.so.$(version) '$(DESTDIR)$(LIBDIR)/$(soname)'
-	ln -sf $(soname) '$(DESTDIR)$(LIBDIR)/libnetconn.so'
-
-uninstall:
-	rm -f $(foreach lib,libnetconn.a libnetconn.so $(soname) libnetconn.so.$(version),'$(DESTDIR)$(LIBDIR)/$(lib)')
-	rm -f $(foreach header,$(notdir $(headers)),'$(DESTDIR)$(INCLUDEDIR)/netconn/$(header)')
-	-rmdir '$(DESTDIR)$(INCLUDEDIR)/netconn'
+include packaging/install.mk packaging/release.mk
 
 clean:
 	rm -rf $(build)
@@ -162,9 +160,11 @@ help:
 	@echo 'make check-debug      the C tests on the debug libraries'
 	@echo 'make check-valgrind   the C tests under valgrind'
 	@echo 'make check-asan       the C tests with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make check-abi        whether a program built against the last release would still run'
+	@echo 'make abi-baseline     what check-abi compares with, made anew: at a release'
 	@echo 'make bench            side by side with a program written straight on epoll and OpenSSL'
 	@echo 'make headers          include/ and symbols/ from src/capi/'
 	@echo 'make clean            removes $(BUILD)/'
 	@echo
 	@echo 'CC=$(CC) AR=$(AR) OBJCOPY=$(OBJCOPY) CARGO=$(CARGO) CARGOFLAGS=$(CARGOFLAGS) BUILD=$(BUILD)'
-	@echo 'PKG_CONFIG=$(PKG_CONFIG): `false` gives the vendored OpenSSL'
+	@echo 'PKG_CONFIG=$(PKG_CONFIG): `false` gives the vendored OpenSSL; TLS=$(TLS): 0 gives a build without TLS'

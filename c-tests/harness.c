@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum verdict { RUNNING, PASSED, FAILED, SKIPPED };
+enum verdict { RUNNING, PASSED, FAILED, SKIPPED, LEFT_OUT };
 
 /* What a test tells its parent. A page of shared memory and not a pipe, so that a test's fds are all its own. */
 struct report {
@@ -68,7 +68,7 @@ static void __attribute__((noreturn)) finish(enum verdict verdict, const char *m
     int expected = RUNNING;
     if (__atomic_compare_exchange_n(&report->verdict, &expected, (int)verdict, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         snprintf(report->message, sizeof report->message, "%s", message);
-    _exit(verdict == SKIPPED ? 0 : 1);
+    _exit(verdict == FAILED ? 1 : 0);
 }
 
 static const char *base_name(const char *path) {
@@ -93,6 +93,12 @@ void test_skip(const char *format, ...) {
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     finish(SKIPPED, message);
+}
+
+void test_needs_tls(bool with) {
+    const char *tls = getenv("NETCONN_TEST_TLS");
+    bool has = !tls || strcmp(tls, "0") != 0;
+    if (has != with) finish(LEFT_OUT, with ? "needs TLS" : "is about a build without TLS");
 }
 
 void test_check_int(const char *file, int line, const char *what, long long actual, long long expected, const char *expected_text) {
@@ -134,10 +140,14 @@ void test_check_errno(const char *file, int line, const char *what, int failed, 
         test_fail(file, line, "%s failed with errno \"%s\", expected \"%s\"", what, strerror(error), strerror(expected));
 }
 
-int small(int n, int n_small) {
-    const char *text = getenv("NETCONN_TEST_SMALL");
-    return text && *text && strcmp(text, "0") != 0 ? n_small : n;
+static bool is_set(const char *variable) {
+    const char *text = getenv(variable);
+    return text && *text && strcmp(text, "0") != 0;
 }
+
+int small(int n, int n_small) { return is_set("NETCONN_TEST_SMALL") ? n_small : n; }
+
+int load(int n, int n_debug, int n_small) { return small(is_set("NETCONN_TEST_DEBUG") ? n_debug : n, n_small); }
 
 double now(void) {
     struct timespec t;
@@ -160,6 +170,7 @@ void *alloc(size_t size) {
 }
 
 const char *cert(const char *file) {
+    test_needs_tls(true);
     const char *dir = getenv("NETCONN_TEST_CERTS");
     if (!dir || !*dir) test_skip("NETCONN_TEST_CERTS names no directory (cargo run -p xtask -- certs DIR makes one)");
     size_t size = strlen(dir) + strlen(file) + 2;
@@ -322,6 +333,9 @@ static enum verdict run_test(struct test_case *test) {
         }
         printf("skip %s: %s\n", test->name, report->message);
         return SKIPPED;
+    } else if (report->verdict == LEFT_OUT) {
+        printf("-- %s: %s\n", test->name, report->message);
+        return LEFT_OUT;
     } else if (report->verdict != PASSED) {
         printf("FAIL %s: left with exit status %d before its end%s\n", test->name, WEXITSTATUS(status), where);
     } else if (WEXITSTATUS(status) != 0) {
@@ -344,7 +358,7 @@ int test_main(int argc, char **argv) {
         perror("mmap");
         return 2;
     }
-    int counts[4] = {0, 0, 0, 0}, selected = 0;
+    int counts[5] = {0, 0, 0, 0, 0}, selected = 0;
     for (struct test_case *test = first_test; test; test = test->next) {
         bool run = argc < 2;
         for (int i = 1; i < argc; i++)

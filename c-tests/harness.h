@@ -20,7 +20,9 @@
  * Environment:
  *   NETCONN_TEST_CERTS  directory of the test certificates (see cert())
  *   NETCONN_TEST_SMALL  1: loads shrink (see small())
+ *   NETCONN_TEST_DEBUG  1: the libraries are the debug ones (see load())
  *   NETCONN_TEST_SLOW   factor for all time limits, for runs under a checker
+ *   NETCONN_TEST_TLS    0: the library is a build without TLS (see NEEDS_TLS())
  *   SKIPS_AS_FAILS      1: a skipped test is a failed one
  *
  * The harness knows nothing of what is tested, except that netconn_cleanup() is called at the end of a passed test when
@@ -54,6 +56,11 @@
 
 /* Inside a test: ends it as skipped. printf arguments; name the Debian package that would bring what is missing. */
 #define SKIP(...) test_skip(__VA_ARGS__)
+
+/* Inside a test: leaves it out, without counting it, where the tested library is a build without TLS. cert() does so. */
+#define NEEDS_TLS() test_needs_tls(true)
+/* The other way round. */
+#define NEEDS_NO_TLS() test_needs_tls(false)
 
 /* Ends the test as failed. printf arguments. */
 #define FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
@@ -114,6 +121,8 @@
 
 /* The size of a load: `n`, or `n_small` when NETCONN_TEST_SMALL is set (under a checker). */
 int small(int n, int n_small);
+/* The same of three: `n_debug` on the debug libraries, where a long load says nothing more (NETCONN_TEST_DEBUG). */
+int load(int n, int n_debug, int n_small);
 
 /* `seconds`, multiplied under a checker: for limits that must not be met, never for something that must be in time. */
 double slow(double seconds);
@@ -156,6 +165,7 @@ void test_register(struct test_case *test);
 int test_main(int argc, char **argv);
 void test_limit(double seconds);
 void test_at(const char *file, int line);
+void test_needs_tls(bool with);
 __attribute__((noreturn, format(printf, 1, 2))) void test_skip(const char *format, ...);
 __attribute__((noreturn, format(printf, 3, 4))) void test_fail(const char *file, int line, const char *format, ...);
 void test_check_int(const char *file, int line, const char *what, long long actual, long long expected, const char *expected_text);

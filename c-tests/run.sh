@@ -7,7 +7,8 @@
 # nothing all there are. Each prints a line a test (see harness.h); the last line of all is
 # `N passed, N failed, N skipped`, and the exit status is 1 when something failed, did not compile, or (with
 # SKIPS_AS_FAILS=1) was skipped. -b only builds. A program that does not use the harness counts as one test, passed
-# when it exits with 0.
+# when it exits with 0. Where there is FOLDER/NAME.build, it is a shell script that compiles other programs which the
+# test runs, into $BUILD, with the same variables.
 #
 # Environment (the Makefile sets what it knows better than these defaults):
 #   CC                  the compiler [cc]
@@ -19,6 +20,7 @@
 #   RUNNER              a command before each program; `valgrind` alone stands for valgrind with our flags
 #   JOBS                how many run at a time [2]
 #   NETCONN_TEST_CERTS  the test certificates (cargo run -q -p xtask -- certs DIR)
+#   NETCONN_TEST_TLS    0: the library is a build without TLS; what needs it is left out and not counted
 #   SKIPS_AS_FAILS      1: a skipped test is a failed one
 #   NETCONN_TEST_SMALL, NETCONN_TEST_SLOW  see harness.h; [1 and 10] under valgrind, [1 and 4] with a sanitizer
 #
@@ -50,7 +52,7 @@ valgrind) : "${NETCONN_TEST_SLOW=10}" "${NETCONN_TEST_SMALL=1}" ;;
 AddressSanitizer) : "${NETCONN_TEST_SLOW=4}" "${NETCONN_TEST_SMALL=1}" ;;
 *) : "${NETCONN_TEST_SLOW=1}" "${NETCONN_TEST_SMALL=0}" ;;
 esac
-export CC CFLAGS LDLIBS TESTLIBS BUILD RUNNER NETCONN_TEST_SLOW NETCONN_TEST_SMALL flags tests
+export CC CFLAGS INCLUDE LDLIBS TESTLIBS BUILD RUNNER NETCONN_TEST_SLOW NETCONN_TEST_SMALL flags tests
 
 only_build=
 if [ "${1-}" = -b ]; then only_build=1; shift; fi
@@ -85,7 +87,11 @@ ar rcs "$BUILD/libtestsupport.a" "$BUILD/support"/*.o || exit 1
 build_one='
     mkdir -p "$BUILD/$(dirname {})" && rm -f "$BUILD/{}" "$BUILD/{}.log" "$BUILD/{}.status"
     $CC $flags $CFLAGS "$tests/{}.c" -o "$BUILD/{}" "$BUILD/libtestsupport.a" $LDLIBS $TESTLIBS ||
-        echo "FAIL {}: does not compile" >"$BUILD/{}.log"'
+        echo "FAIL {}: does not compile" >"$BUILD/{}.log"
+    if [ -f "$tests/{}.build" ] && ! sh "$tests/{}.build"; then
+        rm -f "$BUILD/{}"
+        echo "FAIL {}: what it runs does not compile" >"$BUILD/{}.log"
+    fi'
 for program in $programs; do echo "$program"; done | xargs -P "$JOBS" -I{} sh -c "$build_one"
 
 if [ -n "$only_build" ]; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Looks at the two libraries in BUILD as a linker would: which symbols they show, whom they need, how they load.
 #
-#     scripts/check-libraries.sh BUILD system|vendored
+#     scripts/check-libraries.sh BUILD system|vendored|none
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1 openssl=$2
@@ -58,6 +58,11 @@ vendored)
     claim "no OpenSSL is needed" has_not dynamic "NEEDED.*lib\(ssl\|crypto\)"
     claim "the static library brings its OpenSSL" has_not undefined "^\(SSL_\|EVP_\|X509_\)"
     ;;
+none)
+    claim "no OpenSSL is needed" has_not dynamic "NEEDED.*lib\(ssl\|crypto\)"
+    claim "nothing of OpenSSL is wanted" has_not undefined "^\(SSL_\|EVP_\|X509_\|OPENSSL_\)"
+    claim "nothing of OpenSSL is inside" sh -c "! nm '$static' | grep -qE ' [tT] (SSL_|EVP_|X509_|OPENSSL_)'"
+    ;;
 esac
 
 # A program that has names of its own in common with what is inside, linked both ways.
@@ -70,7 +75,8 @@ int rust_panic(void) { return 1; }
 int SSL_library_private(void) { return 1; }
 int main(void) {
     if (strcmp(netconn_version(), NETCONN_VERSION) != 0) return 2;
-    if (strstr(netconn_openssl(), EXPECTED) == NULL) return 3;
+    const char *openssl = netconn_openssl();
+    if (strcmp(EXPECTED, "(none)") == 0 ? openssl != NULL : strstr(openssl, EXPECTED) == NULL) return 3;
     netconn_cleanup();
     return rust_eh_personality() + rust_panic() + SSL_library_private() == 3 ? 0 : 4;
 }

@@ -20,5 +20,9 @@ pub mod dns;
 pub mod errno;
 pub mod evloop;
 pub mod log;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
 pub mod tls;
 pub mod transport;

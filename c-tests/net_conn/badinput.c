@@ -159,6 +159,7 @@ TEST(tls_questions_to_a_plain_connection) {
 /* ---- Contexts ------------------------------------------------------------------------------------------------------------ */
 
 TEST(null_contexts_and_files_that_are_not_there) {
+    NEEDS_TLS();
     SocketTLSContext_T none = NULL;
     netconn_tls_free(NULL);
     netconn_tls_free(&none);

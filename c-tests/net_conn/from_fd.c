@@ -309,6 +309,7 @@ TEST(no_stream) {
 }
 
 TEST(options_that_do_not_fit) {
+    NEEDS_TLS();
     int fds[2];
     tcp_pair(fds);
     struct ev_loop *loop = test_loop();

@@ -93,6 +93,7 @@ TEST(errno_is_left_alone_by_success) {
 }
 
 TEST(a_client_refuses_what_it_cannot_load) {
+    NEEDS_TLS();
     CHECK_NULL_ERRNO(netconn_tls_client("/nonexistent/ca.pem"), ENOENT);
     CHECK_STR(netconn_tls_error(), "/nonexistent/ca.pem: No such file or directory");
     CHECK_NULL_ERRNO(netconn_tls_client(""), ENOENT);
@@ -130,6 +131,7 @@ TEST(the_system_store_is_where_the_environment_says) {
 }
 
 TEST(without_a_system_store_the_places_are_named) {
+    NEEDS_TLS();
     setenv("SSL_CERT_FILE", "/nonexistent/file", 1);
     setenv("SSL_CERT_DIR", "/nonexistent/one:/nonexistent/two", 1);
     CHECK_NULL_ERRNO(netconn_tls_client(NULL), ENOENT);

@@ -191,6 +191,7 @@ static void *other_thread(void *arg) {
 }
 
 TEST(error_texts_belong_to_their_thread) {
+    NEEDS_TLS();
     CHECK_STR(netconn_tls_error(), "");
     CHECK_NULL_ERRNO(netconn_tls_client("/nonexistent/mine.pem"), ENOENT);
     CHECK_CONTAINS(netconn_tls_error(), "mine.pem");

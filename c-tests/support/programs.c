@@ -83,6 +83,11 @@ static const char *start(const char *program, char *const *arguments, int port, 
 }
 
 const char *start_nginx(const char *root, const char *cert_file, const char *key_file, const char *versions) {
+    return start_nginx_with(root, cert_file, key_file, versions, "");
+}
+
+const char *start_nginx_with(const char *root, const char *cert_file, const char *key_file, const char *versions,
+                             const char *lines) {
     static const char *const paths[] = {"/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx", NULL};
     const char *program = find_program("nginx-light", paths), *dir = temp_dir();
     int port = free_port();
@@ -100,9 +105,10 @@ const char *start_nginx(const char *root, const char *cert_file, const char *key
             "http {\n"
             "  access_log off; client_body_temp_path %s/body; proxy_temp_path %s/proxy; fastcgi_temp_path %s/fastcgi;\n"
             "  uwsgi_temp_path %s/uwsgi; scgi_temp_path %s/scgi; default_type application/octet-stream;\n"
-            "  server { listen 127.0.0.1:%d%s; server_name localhost; root %s; %s }\n"
+            "  server { listen 127.0.0.1:%d%s; server_name localhost; root %s; %s %s }\n"
             "}\n",
-            getuid() == 0 ? "root" : "nobody", dir, port, dir, dir, dir, dir, dir, port, cert_file ? " ssl" : "", root, tls);
+            getuid() == 0 ? "root" : "nobody", dir, port, dir, dir, dir, dir, dir, port, cert_file ? " ssl" : "", root, tls,
+            lines);
     CHECK_INT(fclose(file), 0);
     char *arguments[] = {(char *)(uintptr_t)program, "-e", "stderr", "-p", (char *)(uintptr_t)dir, "-c", config, NULL};
     return start(program, arguments, port, log);

@@ -8,6 +8,9 @@
 /* nginx with the files of `root` (a directory); returns its port. With a certificate (files of the test certificates) it
  * speaks TLS, of the versions that nginx calls e.g. "TLSv1.2" or "TLSv1.2 TLSv1.3". */
 const char *start_nginx(const char *root, const char *cert_file, const char *key_file, const char *versions);
+/* The same with further lines of configuration in its server block. */
+const char *start_nginx_with(const char *root, const char *cert_file, const char *key_file, const char *versions,
+                             const char *lines);
 
 /* `openssl s_server` with further arguments, ended by NULL, e.g. "-tls1_2", "-www"; returns its port. */
 const char *start_s_server(const char *cert_file, const char *key_file, ...);

@@ -7,18 +7,30 @@
 #include "client.h"
 #include "peers.h"
 
-/* `version` is 0 (plain), TLS1_2_VERSION or TLS1_3_VERSION. */
+/* `version` is 0 (plain), TLS1_2_VERSION or TLS1_3_VERSION. A build without TLS is asked for the plain ones alone. */
 #define ALL_TRANSPORTS(name)                                                                                           \
     static void name(int version);                                                                                     \
     TEST(name##_plain) { name(0); }                                                                                    \
-    TEST(name##_tls12) { name(TLS1_2_VERSION); }                                                                       \
-    TEST(name##_tls13) { name(TLS1_3_VERSION); }                                                                       \
+    TEST(name##_tls12) {                                                                                               \
+        NEEDS_TLS();                                                                                                   \
+        name(TLS1_2_VERSION);                                                                                          \
+    }                                                                                                                  \
+    TEST(name##_tls13) {                                                                                               \
+        NEEDS_TLS();                                                                                                   \
+        name(TLS1_3_VERSION);                                                                                          \
+    }                                                                                                                  \
     static void name(int version)
 
 #define BOTH_VERSIONS(name)                                                                                            \
     static void name(int version);                                                                                     \
-    TEST(name##_tls12) { name(TLS1_2_VERSION); }                                                                       \
-    TEST(name##_tls13) { name(TLS1_3_VERSION); }                                                                       \
+    TEST(name##_tls12) {                                                                                               \
+        NEEDS_TLS();                                                                                                   \
+        name(TLS1_2_VERSION);                                                                                          \
+    }                                                                                                                  \
+    TEST(name##_tls13) {                                                                                               \
+        NEEDS_TLS();                                                                                                   \
+        name(TLS1_3_VERSION);                                                                                          \
+    }                                                                                                                  \
     static void name(int version)
 
 static inline struct peer *peer_of(int version, peer_serve serve, void *arg) {

@@ -84,6 +84,7 @@ static bool live(int version, const char *port) {
 static void torture(int version, int runs, long fail_together) {
     TEST_LIMIT(120);
     if (CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free) != 1) SKIP("OpenSSL has allocated already");
+    NEEDS_TLS();
     if (!netconn_openssl() || !strstr(netconn_openssl(), "system")) SKIP("the library has an OpenSSL of its own");
     /* Not a certificate that the client verifies alone: the server wants one, too. */
     const char *port = peer_process(&(struct peer_options){

@@ -71,10 +71,10 @@ thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }
 
-/// Runs the body of a function whose failures have a text.
+/// Runs the body of a function whose failures have a text. In a build without TLS each fails, whatever it is given.
 fn explained<R: FailureValue>(body: impl FnOnce() -> Result<R, Error>) -> R {
     fallible(|| {
-        body().map_err(|error| {
+        tls::available().and_then(|()| body()).map_err(|error| {
             let mut text = error.text.into_bytes();
             text.retain(|byte| *byte != 0);
             let text = CString::new(text).unwrap_or_default();

@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_uchar};
 use std::mem::{offset_of, size_of};
 
 /// OpenSSL's connection object.
-pub type SSL = openssl_sys::SSL;
+pub type SSL = tls::SSL;
 
 /// A TLS context; see `netconn_tls.h`. The address inside an `Arc`, with a holder's count on it.
 pub type SocketTLSContext_T = *mut tls::Context;

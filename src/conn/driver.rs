@@ -11,6 +11,7 @@ use crate::clock;
 use crate::dns;
 use crate::errno::Errno;
 use crate::evloop::{Interest, IoHandler, Task, TimerHandler};
+use crate::tls;
 use crate::transport::Transport;
 use socket2::SockRef;
 use std::ffi::CString;
@@ -30,6 +31,11 @@ impl Conn {
             return;
         };
         let (host, port) = (host.to_owned(), port.to_owned());
+        if let (true, Err(error)) = (self.view.use_tls.get(), tls::available()) {
+            // Not only after connecting: nothing that the peer does can help.
+            self.invalid(State::Connecting, error.errno, &error.text);
+            return;
+        }
         if let Some(path) = host.strip_prefix("unix:") {
             match attempt::unix_address(path) {
                 Ok(addr) => self.begin_with_addresses(vec![dns::Address {
@@ -261,6 +267,8 @@ impl Conn {
             | Cause::Connect(kind, code)
             | Cause::Transport(kind, code) => (kind, code),
             Cause::Timeout(_) => (ErrorKind::Timeout, libc::ETIMEDOUT),
+            // TLS in a build without it: nothing is wrong with what the program asked for.
+            Cause::Invalid(libc::ENOTSUP) => (ErrorKind::Tls, libc::ENOTSUP),
             Cause::Invalid(errno) => (ErrorKind::Invalid, errno),
         };
         self.set_failure(kind, code, message);

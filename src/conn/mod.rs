@@ -13,6 +13,7 @@ mod io;
 mod linger;
 pub mod machine;
 pub mod options;
+mod owner;
 pub mod race;
 mod secure;
 mod timers;
@@ -20,6 +21,7 @@ pub mod view;
 
 pub use failure::Failure;
 pub use machine::{ErrorKind, State};
+pub use owner::Owner;
 
 use crate::errno::Errno;
 use crate::evloop::{AttachKey, Attached, Interest, Loop, Timer, Watcher};
@@ -37,7 +39,7 @@ use std::sync::Arc;
 use view::View;
 
 /// Who owns a connection hears of it from the loop, with nothing borrowed: each method may do anything. An observer has no
-/// state of its own: what it needs is found through the connection.
+/// state of its own: what it needs is found through the connection ([`Conn::owner`]).
 pub trait Observer {
     /// It is READY.
     fn on_ready(&self, conn: &Rc<Conn>);
@@ -57,6 +59,8 @@ pub struct Conn {
     this: Weak<Conn>,
     lp: Rc<Loop>,
     observer: Cell<&'static dyn Observer>,
+    /// Who gave it to the program, or uses it for itself.
+    owner: RefCell<Option<Rc<dyn Owner>>>,
     transport: RefCell<Option<Rc<Transport>>>,
     watcher: RefCell<Option<Rc<Watcher>>>,
     timer: RefCell<Option<Rc<Timer>>>,
@@ -169,7 +173,9 @@ impl Conn {
     ) -> Result<Rc<Conn>, Errno> {
         if options.use_tls {
             let server = options.server_side;
-            if server != options.tls.as_ref().is_some_and(|c| c.is_server()) {
+            let context_fits = server == options.tls.as_ref().is_some_and(|c| c.is_server());
+            // Where no context can be made, the loop says why.
+            if !context_fits && tls::available().is_ok() {
                 return Err(invalid(if server {
                     "a TLS server needs a context of netconn_tls_server in tls"
                 } else {
@@ -208,6 +214,7 @@ impl Conn {
             this: this.clone(),
             lp: lp.clone(),
             observer: Cell::new(observer),
+            owner: RefCell::default(),
             transport: RefCell::default(),
             watcher: RefCell::default(),
             timer: RefCell::default(),
@@ -289,6 +296,7 @@ impl Conn {
         if let Some(key) = self.attached.take() {
             self.lp.detach(key);
         }
+        self.leave_owner();
     }
 
     /// The loop it belongs to.

@@ -66,8 +66,8 @@ impl Conn {
         let refused = |error: tls::Error| transport::Failure {
             kind: FailureKind::Tls,
             errno: match error.errno {
-                // What was asked for is impossible.
-                Errno(libc::EINVAL) => error.errno,
+                // What was asked for is impossible, in this build at least.
+                Errno(libc::EINVAL | libc::ENOTSUP) => error.errno,
                 errno if failure::is_resource(errno) => errno,
                 _ => Errno(libc::EPROTO),
             },
@@ -82,6 +82,7 @@ impl Conn {
             errno: Errno(libc::ENOTCONN),
             text: "the socket is gone".to_owned(),
         };
+        tls::available().map_err(refused)?;
         let (options, ascii_host) = self
             .with_establishing(|e| (e.options.clone(), e.ascii_host.clone()))
             .ok_or_else(gone)?;

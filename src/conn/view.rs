@@ -24,7 +24,7 @@ pub struct View {
     /// -1 when there is none; while attempts race, the newest one's.
     pub fd: Cell<c_int>,
     /// Owned by the transport; NULL when there is none.
-    pub ssl: Cell<*mut openssl_sys::SSL>,
+    pub ssl: Cell<*mut crate::tls::SSL>,
     /// Address of the loop's watcher; NULL while the descriptor is not watched.
     pub io_watcher: Cell<*mut c_void>,
     /// Address of the connection's timer; not NULL exactly while it is armed in CONNECTING and TLS_HANDSHAKE.

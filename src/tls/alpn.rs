@@ -2,15 +2,11 @@
 //! strings.
 
 use super::session::State;
-use super::{invalid, Error};
+use super::types::{invalid, Error};
 use openssl_sys as ffi;
 use std::ffi::{c_int, c_uchar, c_uint, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
-
-/// The program's own choice: gets what the client offers, in its order; gives the index of one of them, or `None` to
-/// go on without a protocol.
-pub type AlpnCallback = Arc<dyn Fn(&[&[u8]]) -> Option<usize> + Send + Sync>;
 
 /// Names in their wire form: each with its length before it.
 pub(super) fn encode(names: &[&[u8]]) -> Result<Arc<[u8]>, Error> {

@@ -1,33 +1,13 @@
 //! What a certificate says, as values: names, dates, digests. Judges nothing.
 
 use super::owned::Owned;
+use super::types::Certificate;
 use super::{queue, sys};
 use openssl_sys as ffi;
 use std::ffi::{c_int, c_uint};
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ptr;
-
-/// The peer's certificate, as `struct conn_certificate` shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
-    /// Subject, one line, `CN=shop.example,O=Shop`
-    pub subject: String,
-    /// Issuer, in the same form.
-    pub issuer: String,
-    /// subjectAltName, comma-separated: `shop.example, www.shop.example, 192.0.2.7`
-    pub names: String,
-    /// Hex.
-    pub serial: String,
-    /// Seconds since 1970.
-    pub not_before: i64,
-    /// Seconds since 1970.
-    pub not_after: i64,
-    /// Of the whole certificate.
-    pub sha256: [u8; 32],
-    /// Of the public key (SPKI).
-    pub key_sha256: [u8; 32],
-}
 
 impl Certificate {
     /// Reads a live certificate.

@@ -2,7 +2,7 @@
 //! making an SSL the read lock. No lock is held while a program's callback runs: each session has the settings of the
 //! moment it was made.
 
-use super::alpn::{self, AlpnCallback};
+use super::alpn;
 use super::identity::Identity;
 use super::key::session_key;
 use super::owned::Owned;
@@ -10,8 +10,9 @@ use super::pem::{self, Pem};
 use super::session::Session;
 use super::sessions::Sessions;
 use super::trust::{self, Added};
-use super::verify::{self, Name, Verify, VerifyCallback};
-use super::{certificate, invalid, queue, sys, tickets, Error, Peer};
+use super::types::{invalid, AlpnCallback, Error, Peer, Trust, Verify, VerifyCallback};
+use super::verify::{self, Name};
+use super::{certificate, queue, sys, tickets};
 use openssl_sys as ffi;
 use std::collections::BTreeSet;
 use std::ffi::c_int;
@@ -28,17 +29,6 @@ const TLS13_CIPHERS: &std::ffi::CStr =
 const MAX_DEPTH: c_int = 10;
 /// OpenSSL's level that refuses RSA below 2048 bits and SHA-1.
 const SECURITY_LEVEL: c_int = 2;
-
-/// Whom a new client trusts.
-#[derive(Clone, Copy, Debug)]
-pub enum Trust<'a> {
-    /// The system's store.
-    System,
-    /// A PEM file or a hashed directory, and nothing else.
-    Path(&'a Path),
-    /// Nobody yet.
-    Nobody,
-}
 
 /// What a session copies when it is made. Never changed in place.
 #[derive(Clone, Default)]

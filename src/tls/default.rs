@@ -1,8 +1,8 @@
 //! The context of connections that name none.
 
-use super::context::{Context, Trust};
+use super::context::Context;
 use super::hold::Hold;
-use super::Error;
+use super::types::{Error, Trust};
 use std::sync::{Arc, Mutex, PoisonError};
 
 struct Default {

@@ -2,7 +2,8 @@
 
 use super::owned::Owned;
 use super::pem::Pem;
-use super::{invalid, queue, sys, Error};
+use super::types::{invalid, Error};
+use super::{queue, sys};
 use openssl_sys as ffi;
 use std::ffi::c_int;
 

@@ -1,7 +1,8 @@
 //! Under which key a client's session is kept: what it was verified for, printable. Knows nothing of the cache.
 
 use super::alpn;
-use super::verify::{Name, Verify};
+use super::types::Verify;
+use super::verify::Name;
 use super::Peer;
 use std::fmt::Write;
 use std::sync::Arc;

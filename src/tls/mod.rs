@@ -6,6 +6,10 @@
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
 //! - [`alpn`], [`sessions`], [`key`], [`tickets`]: what else a handshake decides
 //! - [`context`], [`hold`], [`session`], [`default`]: the objects that other rooms see
+//! - [`types`]: the plain values that pass between this room and others
+//!
+//! In a build without the crate's feature `tls` the file `absent.rs` stands for this one: the same surface, where no
+//! context can be made.
 
 mod alpn;
 mod certificate;
@@ -23,58 +27,24 @@ mod sessions;
 mod sys;
 mod tickets;
 mod trust;
+mod types;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
-pub use alpn::AlpnCallback;
-pub use certificate::Certificate;
-pub use context::{Context, Trust};
+pub use context::Context;
 pub use hold::Hold;
+pub use openssl_sys::SSL;
 pub use queue::with_clean_queue;
 pub use session::Session;
-pub use verify::{Checked, Verify, VerifyCallback};
+pub use types::{
+    AlpnCallback, Certificate, Checked, Error, Failure, Peer, Trust, Verify, VerifyCallback,
+};
 
-use crate::errno::Errno;
+use std::ffi::CStr;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Why a context could not be made or changed.
-#[derive(Clone, Debug)]
-pub struct Error {
-    /// For C callers.
-    pub errno: Errno,
-    /// What was tried, on which file, and what came back.
-    pub text: String,
-}
-
-fn invalid(text: impl Into<String>) -> Error {
-    Error {
-        errno: Errno(libc::EINVAL),
-        text: text.into(),
-    }
-}
-
-/// Whom a client connects to.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer<'a> {
-    /// As the program named it.
-    pub host: &'a str,
-    /// As the program named it.
-    pub port: &'a str,
-    /// The name to send (names only) and to verify; an IP literal is verified as an address.
-    pub server_name: &'a str,
-}
-
-/// Why a session ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The peer's certificate was refused (`CONN_ERR_CERTIFICATE`); else the protocol failed (`CONN_ERR_TLS`).
-    pub certificate: bool,
-    /// One line, without the "TLS with HOST:PORT: " before it.
-    pub text: String,
-}
 
 impl Context {
     /// The context of a connection that names none: the program's choice, or the system's trust store.
@@ -86,6 +56,17 @@ impl Context {
     pub fn set_default_client(context: Option<Arc<Context>>) {
         default::set(context);
     }
+}
+
+/// Whether this build has TLS: ENOTSUP where it has not.
+pub fn available() -> Result<(), Error> {
+    Ok(())
+}
+
+/// What OpenSSL says of itself: "OpenSSL 3.0.17 1 Jul 2025".
+pub fn openssl_version() -> Option<&'static CStr> {
+    // SAFETY: gives a constant NUL-terminated text for every argument, and needs no initialisation.
+    Some(unsafe { CStr::from_ptr(openssl_sys::OpenSSL_version(openssl_sys::OPENSSL_VERSION)) })
 }
 
 /// Releases what this room keeps for the process; it is made again when it is needed again.

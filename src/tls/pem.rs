@@ -2,7 +2,8 @@
 //! password. Knows nothing of what the certificates are for.
 
 use super::owned::{wipe, Owned, Secret};
-use super::{invalid, queue, sys, Error};
+use super::types::{invalid, Error};
+use super::{queue, sys};
 use crate::errno::Errno;
 use openssl_sys as ffi;
 use std::cell::Cell;

@@ -1,14 +1,14 @@
 //! One TLS session: an `SSL` and what we know about it. The transport gives it a BIO and runs it; here it is made ready,
 //! confirmed, and asked how it went. Knows no sockets.
 
-use super::certificate::Certificate;
 use super::context::{Context, Settings};
 use super::explain;
 use super::queue;
 use super::sessions::SslSession;
 use super::sys;
 use super::tickets;
-use super::verify::{code_text, Name, Refusal, Verify};
+use super::types::{Certificate, Verify};
+use super::verify::{code_text, Name, Refusal};
 use super::{Error, Failure};
 use openssl_sys as ffi;
 use std::cell::{Cell, OnceCell};

@@ -4,7 +4,8 @@
 use super::certificate::sha256;
 use super::owned::Owned;
 use super::pem::Pem;
-use super::{invalid, queue, sys, Error};
+use super::types::{invalid, Error};
+use super::{queue, sys};
 use crate::errno::Errno;
 use crate::log::environment;
 use openssl_sys as ffi;

@@ -1,8 +1,9 @@
 //! Verification: the modes, the name a certificate must carry, and what happens at each certificate of a chain. Knows no
 //! sockets; texts are `explain`'s.
 
+use super::explain;
 use super::session::State;
-use super::{explain, invalid, Error};
+use super::types::{invalid, Checked, Error, Verify};
 use openssl_sys as ffi;
 use std::borrow::Cow;
 use std::ffi::{c_char, c_int, c_long, c_uint, CString};
@@ -10,22 +11,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
-use std::sync::Arc;
-
-/// What is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verify {
-    /// Chain and name: what a client does that was told nothing.
-    Full,
-    /// The chain, whatever the name.
-    Chain,
-    /// Nothing; a server: no certificate is asked for.
-    None,
-    /// A server: a client must show a certificate of a good chain.
-    RequireClient,
-    /// A server: what a client shows must have a good chain; it may show none.
-    OptionalClient,
-}
 
 impl Verify {
     /// Whether it is a server's.
@@ -56,22 +41,6 @@ impl Verify {
         }
     }
 }
-
-/// What a verify callback is told of one certificate.
-#[derive(Debug)]
-pub struct Checked<'a> {
-    /// Whether OpenSSL's own check passed.
-    pub preverified: bool,
-    /// 0 is the leaf.
-    pub depth: c_int,
-    /// One line.
-    pub subject: &'a str,
-    /// OpenSSL's X509 verify code; X509_V_OK where its check passed.
-    pub error: c_int,
-}
-
-/// The program's own word on each certificate: true accepts it.
-pub type VerifyCallback = Arc<dyn Fn(&Checked<'_>) -> bool + Send + Sync>;
 
 /// subjectAltName alone counts; a wildcard stands for a whole label.
 const HOST_FLAGS: c_uint =

@@ -3,19 +3,32 @@
 //! Knows descriptors and TLS sessions; must not know loops, names or callbacks. Every method takes `&self`: an OpenSSL
 //! callback may run C code that comes back here, which then finds the transport busy (EBUSY) and nothing borrowed.
 
+// What only TLS needs.
+#![cfg_attr(not(feature = "tls"), allow(dead_code))]
+
+#[cfg(feature = "tls")]
 mod bio;
 mod buffers;
 mod faults;
 mod plain;
+#[cfg(feature = "tls")]
+mod secure;
+#[cfg(not(feature = "tls"))]
+#[path = "absent.rs"]
 mod secure;
 mod socket;
 mod stream;
+#[cfg(feature = "tls")]
 mod sys;
 mod unsent;
+#[cfg(feature = "tls")]
 mod warm;
 
+#[cfg(not(feature = "tls"))]
+pub use secure::release_idle_buffers;
 pub use socket::{receive_now, send_now};
 pub use unsent::Unsent;
+#[cfg(feature = "tls")]
 pub use warm::release_all as release_idle_buffers;
 
 use crate::errno::Errno;
@@ -318,4 +331,5 @@ impl Transport {
 }
 
 #[cfg(test)]
+#[cfg(feature = "tls")]
 mod tests;

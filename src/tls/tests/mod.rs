@@ -7,6 +7,7 @@ mod resumption;
 mod verification;
 
 use super::*;
+use crate::errno::Errno;
 use openssl_sys as ffi;
 use std::ffi::c_int;
 use std::sync::LazyLock;

@@ -1,0 +1,145 @@
+//! The room `tls` in a build without TLS: the same surface, where no context can be made. A program that links such a
+//! build gets ENOTSUP and a text from each function, and from the loop for each TLS connection.
+//!
+//! [`Context`] and [`Session`] have no values, so code that is given one is never reached, and the compiler knows it.
+
+#[path = "types.rs"]
+#[allow(dead_code)] // What only contexts need.
+mod types;
+
+pub use types::{
+    AlpnCallback, Certificate, Checked, Error, Failure, Peer, Trust, Verify, VerifyCallback,
+};
+
+use crate::errno::Errno;
+use std::ffi::{c_int, c_void, CStr};
+use std::path::Path;
+use std::sync::Arc;
+
+/// There is no OpenSSL, and so no connection object of its.
+pub type SSL = c_void;
+
+/// ENOTSUP.
+pub fn available() -> Result<(), Error> {
+    Err(absent())
+}
+
+fn absent() -> Error {
+    Error {
+        errno: Errno(libc::ENOTSUP),
+        text: "TLS: this build of netconn was made without it".to_owned(),
+    }
+}
+
+/// There is no OpenSSL.
+pub fn openssl_version() -> Option<&'static CStr> {
+    None
+}
+
+/// Nothing is kept.
+pub fn cleanup() {}
+
+/// ENOTSUP.
+pub fn verify_name(_: &Path, _: &str) -> Result<bool, Error> {
+    Err(absent())
+}
+
+/// No context can be made.
+#[derive(Debug)]
+pub enum Context {}
+
+impl Context {
+    /// ENOTSUP.
+    pub fn client(_: Trust<'_>) -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// ENOTSUP.
+    pub fn server() -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// ENOTSUP.
+    pub fn default_client() -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// There is none to be set.
+    pub fn set_default_client(_: Option<Arc<Context>>) {}
+}
+
+/// Methods that cannot be called: there is nothing to call them on.
+macro_rules! unreachable_methods {
+    ($($name:ident($($type:ty),*) -> $result:ty;)*) => {
+        $(#[allow(missing_docs)]
+        pub fn $name(&self, $(_: $type),*) -> $result {
+            match *self {}
+        })*
+    };
+}
+
+impl Context {
+    unreachable_methods! {
+        load_ca(&Path) -> Result<(), Error>;
+        load_ca_pem(&[u8]) -> Result<(), Error>;
+        load_certificate(&Path, &Path) -> Result<(), Error>;
+        load_certificate_pem(&[u8], &[u8]) -> Result<(), Error>;
+        set_verify(Verify) -> Result<(), Error>;
+        set_verify_callback(Option<VerifyCallback>) -> Result<(), Error>;
+        set_versions(c_int, c_int) -> Result<(), Error>;
+        set_alpn(&[&[u8]]) -> Result<(), Error>;
+        set_alpn_callback(Option<AlpnCallback>) -> Result<(), Error>;
+        set_session_reuse(bool) -> Result<(), Error>;
+        ssl_ctx() -> *mut c_void;
+        is_server() -> bool;
+        connect(Peer<'_>) -> Result<Session, Error>;
+        accept() -> Result<Session, Error>;
+    }
+}
+
+/// No handshake can begin.
+#[derive(Debug)]
+pub enum Session {}
+
+impl Session {
+    unreachable_methods! {
+        ssl() -> *mut SSL;
+        alpn() -> Option<&[u8]>;
+        version() -> &'static str;
+        cipher() -> Option<&CStr>;
+        reused() -> bool;
+        verifies() -> bool;
+        verify_result() -> i64;
+        peer_certificate() -> Option<Certificate>;
+    }
+}
+
+/// The holder of a context that cannot be.
+#[derive(Debug)]
+pub struct Hold(Arc<Context>);
+
+impl Hold {
+    /// One more holder.
+    pub fn new(context: Arc<Context>) -> Hold {
+        Hold(context)
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.0
+    }
+
+    /// As a handle for C.
+    pub fn into_raw(self) -> *const Context {
+        match **self.context() {}
+    }
+
+    /// Takes a handle back.
+    ///
+    /// # Safety
+    /// `raw` came from `into_raw`, which never returns.
+    pub unsafe fn from_raw(raw: *const Context) -> Hold {
+        // SAFETY: the caller's promise: a reference that somebody gave away.
+        Hold(unsafe { Arc::from_raw(raw) })
+    }
+}

@@ -1,0 +1,109 @@
+//! The plain values that pass between this room and others; the same with and without OpenSSL.
+
+use crate::errno::Errno;
+use std::ffi::c_int;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why a context could not be made or changed.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// For C callers.
+    pub errno: Errno,
+    /// What was tried, on which file, and what came back.
+    pub text: String,
+}
+
+pub(super) fn invalid(text: impl Into<String>) -> Error {
+    Error {
+        errno: Errno(libc::EINVAL),
+        text: text.into(),
+    }
+}
+
+/// Whom a new client trusts.
+#[derive(Clone, Copy, Debug)]
+pub enum Trust<'a> {
+    /// The system's store.
+    System,
+    /// A PEM file or a hashed directory, and nothing else.
+    Path(&'a Path),
+    /// Nobody yet.
+    Nobody,
+}
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// Chain and name: what a client does that was told nothing.
+    Full,
+    /// The chain, whatever the name.
+    Chain,
+    /// Nothing; a server: no certificate is asked for.
+    None,
+    /// A server: a client must show a certificate of a good chain.
+    RequireClient,
+    /// A server: what a client shows must have a good chain; it may show none.
+    OptionalClient,
+}
+
+/// What a verify callback is told of one certificate.
+#[derive(Debug)]
+pub struct Checked<'a> {
+    /// Whether OpenSSL's own check passed.
+    pub preverified: bool,
+    /// 0 is the leaf.
+    pub depth: c_int,
+    /// One line.
+    pub subject: &'a str,
+    /// OpenSSL's X509 verify code; X509_V_OK where its check passed.
+    pub error: c_int,
+}
+
+/// The program's own word on each certificate: true accepts it.
+pub type VerifyCallback = Arc<dyn Fn(&Checked<'_>) -> bool + Send + Sync>;
+
+/// The program's own choice: gets what the client offers, in its order; gives the index of one of them, or `None` to
+/// go on without a protocol.
+pub type AlpnCallback = Arc<dyn Fn(&[&[u8]]) -> Option<usize> + Send + Sync>;
+
+/// Whom a client connects to.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'a> {
+    /// As the program named it.
+    pub host: &'a str,
+    /// As the program named it.
+    pub port: &'a str,
+    /// The name to send (names only) and to verify; an IP literal is verified as an address.
+    pub server_name: &'a str,
+}
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The peer's certificate was refused (`CONN_ERR_CERTIFICATE`); else the protocol failed (`CONN_ERR_TLS`).
+    pub certificate: bool,
+    /// One line, without the "TLS with HOST:PORT: " before it.
+    pub text: String,
+}
+
+/// The peer's certificate, as `struct conn_certificate` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Subject, one line, `CN=shop.example,O=Shop`
+    pub subject: String,
+    /// Issuer, in the same form.
+    pub issuer: String,
+    /// subjectAltName, comma-separated: `shop.example, www.shop.example, 192.0.2.7`
+    pub names: String,
+    /// Hex.
+    pub serial: String,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    /// Seconds since 1970.
+    pub not_after: i64,
+    /// Of the whole certificate.
+    pub sha256: [u8; 32],
+    /// Of the public key (SPKI).
+    pub key_sha256: [u8; 32],
+}
