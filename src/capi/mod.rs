@@ -8,6 +8,7 @@ pub mod guard;
 pub mod net_conn;
 pub mod net_conn_info;
 pub mod net_conn_io;
+pub mod net_conn_life;
 pub mod net_conn_options;
 pub mod netconn;
 pub mod netconn_tls;

@@ -1,5 +1,6 @@
-//! One connection: `machine` and `race` decide, `driver` does (`establish` from a name to a socket, `secure` TLS on it), `io` moves
-//! the bytes; `linger` is what a closed one leaves, `forked` its end in a child of the process.
+//! One connection: `machine` and `race` decide, `driver` does (`establish` from a name to a socket, `secure` TLS on it,
+//! `upgrade` later), `io` moves the bytes, `idle` ends what moves none; `linger` is what a closed one leaves, `forked` its
+//! end in a child of the process.
 //!
 //! Knows the loop, the resolver and the transport; must not know the C face: whoever owns a connection hears of it
 //! through an [`Observer`].
@@ -17,6 +18,7 @@ mod owner;
 pub mod race;
 mod secure;
 mod timers;
+mod upgrade;
 pub mod view;
 
 pub use failure::Failure;
@@ -73,7 +75,9 @@ pub struct Conn {
     failure: OnceCell<Box<Failure>>,
     /// Texts that somebody asked for.
     told: OnceCell<Box<Told>>,
-    /// READY was reached at some time.
+    /// The program connected the socket: the host is an address, and no name to expect.
+    adopted: Cell<bool>,
+    /// READY was reached, and no upgrade has begun since.
     established: Cell<bool>,
     /// `close` was called.
     closed: Cell<bool>,
@@ -121,6 +125,27 @@ struct Establishing {
     looked_up: bool,
     /// Why the connection cannot be made, or why the lookup failed.
     complaint: Option<String>,
+    /// It was READY before: see [`upgrade`].
+    upgrade: bool,
+    /// The first byte of the peer's handshake is still to be looked at.
+    unseen: bool,
+}
+
+impl Establishing {
+    fn new(options: Options) -> Box<Establishing> {
+        Box::new(Establishing {
+            options,
+            ascii_host: String::new(),
+            request: None,
+            addresses: Vec::new(),
+            attempts: Vec::new(),
+            reasons: Vec::new(),
+            looked_up: false,
+            complaint: None,
+            upgrade: false,
+            unseen: false,
+        })
+    }
 }
 
 impl Conn {
@@ -139,7 +164,7 @@ impl Conn {
         }
         if options.server_side {
             return Err(invalid(
-                "server_side is for conn_from_fd: a connection that is made here is the client",
+                "server_side is for conn_from_fd and conn_start_tls: a connection that is made here is the client",
             ));
         }
         if options.use_tls && unix && options.server_name.is_none() {
@@ -172,17 +197,8 @@ impl Conn {
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
         if options.use_tls {
-            let server = options.server_side;
-            let context_fits = server == options.tls.as_ref().is_some_and(|c| c.is_server());
-            // Where no context can be made, the loop says why.
-            if !context_fits && tls::available().is_ok() {
-                return Err(invalid(if server {
-                    "a TLS server needs a context of netconn_tls_server in tls"
-                } else {
-                    "the TLS context is a server's: set server_side, or use netconn_tls_client"
-                }));
-            }
-            if !server && options.server_name.is_none() {
+            options.check_side()?;
+            if !options.server_side && options.server_name.is_none() {
                 return Err(invalid(
                     "a TLS client on a descriptor needs server_name: nothing else says whom to expect",
                 ));
@@ -190,6 +206,7 @@ impl Conn {
         }
         let socket = driver::Adopted::check(fd)?;
         let conn = Conn::new(lp, &socket.host, &socket.port, options, observer)?;
+        conn.adopted.set(true);
         prepare(&conn);
         conn.begin_adopted(socket)?;
         conn.alive()
@@ -220,19 +237,11 @@ impl Conn {
             timer: RefCell::default(),
             attached: Cell::new(None),
             machine: RefCell::new(machine),
-            establishing: RefCell::new(Some(Box::new(Establishing {
-                options,
-                ascii_host: String::new(),
-                request: None,
-                addresses: Vec::new(),
-                attempts: Vec::new(),
-                reasons: Vec::new(),
-                looked_up: false,
-                complaint: None,
-            }))),
+            establishing: RefCell::new(Some(Establishing::new(options))),
             deferred: Cell::default(),
             failure: OnceCell::new(),
             told: OnceCell::new(),
+            adopted: Cell::new(false),
             established: Cell::new(false),
             closed: Cell::new(false),
             referenced: Cell::new(true),

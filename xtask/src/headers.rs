@@ -61,7 +61,7 @@ thread.",
     },
     Header {
         name: "net_conn",
-        sources: &["net_conn_options.rs", "net_conn.rs", "net_conn_io.rs", "net_conn_info.rs"],
+        sources: &["net_conn_options.rs", "net_conn.rs", "net_conn_io.rs", "net_conn_life.rs", "net_conn_info.rs"],
         about: "\
 net_conn.h - one non-blocking connection, TCP or Unix, plain or TLS, on an event loop.
 
