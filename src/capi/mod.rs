@@ -12,5 +12,6 @@ pub mod net_conn_life;
 pub mod net_conn_options;
 pub mod netconn;
 pub mod netconn_tls;
+pub mod pconn;
 pub mod tls_types;
 pub mod types;

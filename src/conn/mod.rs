@@ -15,6 +15,7 @@ mod linger;
 pub mod machine;
 pub mod options;
 mod owner;
+mod parked;
 pub mod race;
 mod secure;
 mod timers;
@@ -24,6 +25,7 @@ pub mod view;
 pub use failure::Failure;
 pub use machine::{ErrorKind, State};
 pub use owner::Owner;
+pub use parked::Found;
 
 use crate::errno::Errno;
 use crate::evloop::{AttachKey, Attached, Interest, Loop, Timer, Watcher};
@@ -90,11 +92,14 @@ pub struct Conn {
     direct: Cell<u64>,
     /// It was the parent's, and ended in this child.
     forked: Cell<bool>,
+    /// The wait after which a read found nothing left.
+    emptied: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
     /// A callback of `on_ready_io` is running, which ends by looking at what there is to wait for.
     dispatching: Cell<bool>,
-    wants_readable: Cell<bool>,
+    /// Bits of [`parked`]: who wants to hear of what can be read.
+    wants_readable: Cell<u8>,
     wants_writable: Cell<bool>,
     /// A read has returned the failure, or the end of the stream.
     read_done: Cell<bool>,
@@ -248,9 +253,10 @@ impl Conn {
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
             forked: Cell::new(false),
+            emptied: Cell::new(0),
             interest: Cell::new(Interest::NONE),
             dispatching: Cell::new(false),
-            wants_readable: Cell::new(false),
+            wants_readable: Cell::new(0),
             wants_writable: Cell::new(false),
             read_done: Cell::new(false),
             write_done: Cell::new(false),
@@ -270,7 +276,8 @@ impl Conn {
         }
     }
 
-    fn rc(&self) -> Option<Rc<Conn>> {
+    /// The connection as what counts it.
+    pub fn rc(&self) -> Option<Rc<Conn>> {
         self.this.upgrade()
     }
 
@@ -306,6 +313,23 @@ impl Conn {
             self.lp.detach(key);
         }
         self.leave_owner();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// As given.
+    pub fn host(&self) -> &CStr {
+        // SAFETY: `new` made the text, NUL included, and `drop` alone gives it back.
+        unsafe { CStr::from_ptr(self.view.host.get()) }
+    }
+
+    /// As given, or the default.
+    pub fn port(&self) -> &CStr {
+        // SAFETY: as in `host`.
+        unsafe { CStr::from_ptr(self.view.port.get()) }
     }
 
     /// The loop it belongs to.
@@ -350,7 +374,9 @@ impl Conn {
 
     /// Whether `on_readable` is wanted.
     pub fn want_readable(&self, wanted: bool) {
-        self.wants_readable.set(wanted);
+        let others = self.wants_readable.get() & !parked::WANTED;
+        self.wants_readable
+            .set(others | if wanted { parked::WANTED } else { 0 });
         self.update_interest();
     }
 

@@ -261,6 +261,22 @@ impl Transport {
                     .is_some_and(|secure| secure.read_again()))
     }
 
+    /// Whether a read of `len` bytes with this result left nothing to be read at that moment: the kernel gave less than there
+    /// was room for (epoll(7)), and TLS holds no byte of it back. `false` where that is not known.
+    pub fn was_emptied(&self, result: &Result<usize, Stop>, len: usize) -> bool {
+        match (result, &self.secure) {
+            (Ok(0) | Err(Stop::Refused(_) | Stop::Failed(_)), _) => false,
+            (Ok(count), None) => *count < len,
+            (Err(Stop::Blocked), None) => true,
+            (_, Some(secure)) => secure.is_emptied(),
+        }
+    }
+
+    /// Whether it has not failed.
+    pub fn is_healthy(&self) -> bool {
+        self.stream.failure().is_none()
+    }
+
     /// Decrypted bytes that a read gives without the kernel.
     pub fn pending(&self) -> usize {
         self.secure.as_ref().map_or(0, |secure| secure.pending())
