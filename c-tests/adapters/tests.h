@@ -777,6 +777,65 @@ TEST(in_a_forked_child_the_host_is_not_kept_busy) {
     host_free(host);
 }
 
+/* What a forked child exits with when a check of its own fails. */
+#define REQUIRE(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) _exit(__LINE__ % 250 + 1);                                                                   \
+    } while (0)
+
+/* `late`: the child's host runs before our loop is the child's. */
+static void both_go_on_in_a_child(bool late) {
+    const char *port = peer_process(&(struct peer_options){0});
+    struct ev_loop *loop = evloop_new();
+    HOST *host = host_new();
+    CHECK_INT(attach(loop, host), 0);
+    int fired = 0, ran = 0, status;
+    settle(host);
+    evloop_timer_start(loop, 0.05, 0, count, &fired);
+    CHECK_INT(evloop_post(loop, count, &ran), 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        if (late) {
+            host_forked(host);
+            for (int i = 0; i < 5; i++) host_poll(host);
+        }
+        REQUIRE(evloop_after_fork(loop) == 0);
+        if (late) REQUIRE(detach(loop) == 0 && attach(loop, host) == 0);
+        else host_forked(host);
+        HOST_UNTIL(host, fired && ran); /* what was kept */
+        struct conn_options o = options();
+        struct client *client = client_open(loop, "127.0.0.1", port, &o);
+        struct echo echo = {.to_send = 10000};
+        client->arg = &echo;
+        client->then_ready = then_echo;
+        HOST_UNTIL(host, echo.ended);
+        REQUIRE(echo.got == echo.to_send);
+        client_close(client);
+        REQUIRE(evloop_post(loop, count, &ran) == 0);
+        HOST_UNTIL(host, ran == 2);
+        settle(host);
+        int before = rounds;
+        for (int i = 0; i < 20; i++) host_poll(host);
+        REQUIRE(rounds == before);
+        REQUIRE(detach(loop) == 0);
+        evloop_free(loop);
+        _exit(0);
+    }
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    /* The parent noticed nothing. */
+    HOST_UNTIL(host, fired && ran);
+    struct conn_options o = options();
+    struct client *client = client_open(loop, "127.0.0.1", port, &o);
+    HOST_UNTIL(host, client->ready);
+    client_close(client);
+    evloop_free(loop);
+    host_free(host);
+}
+TEST(both_loops_go_on_in_a_child) { both_go_on_in_a_child(false); }
+TEST(both_loops_go_on_in_a_child_whose_host_ran_first) { both_go_on_in_a_child(true); }
+
 /* ---- Nobody starves --------------------------------------------------------------------------------------------------- */
 
 TEST(a_busy_loop_of_ours_lets_the_host_live) {

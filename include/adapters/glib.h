@@ -15,6 +15,8 @@
  *
  * Either may end first. evloop_free() detaches. When the last reference to the context goes, netconn's loop waits until it is run
  * by itself, or detached and attached elsewhere.
+ *
+ * In a child of fork() that goes on with both: evloop_after_fork(). Where the context ran before, detach and attach again.
  */
 #ifndef NETCONN_ADAPTERS_GLIB_H
 #define NETCONN_ADAPTERS_GLIB_H

@@ -16,6 +16,9 @@
  * with netconn_detach_libev() or evloop_free() in the last callback.
  *
  * Either loop may end first. evloop_free() detaches. ev_loop_destroy() detaches, too.
+ *
+ * In a child of fork() that goes on with both: evloop_after_fork() first, then ev_loop_fork(). Where the host ran before,
+ * detach and attach again.
  */
 #ifndef NETCONN_ADAPTERS_LIBEV_H
 #define NETCONN_ADAPTERS_LIBEV_H

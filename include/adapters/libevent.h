@@ -16,6 +16,9 @@
  *
  * Either may end first. evloop_free() detaches. After event_base_free() netconn's loop waits until it is run by itself, or
  * detached and attached elsewhere.
+ *
+ * In a child of fork() that goes on with both: evloop_after_fork() first, then event_reinit(). Where the host ran before,
+ * detach and attach again.
  */
 #ifndef NETCONN_ADAPTERS_LIBEVENT_H
 #define NETCONN_ADAPTERS_LIBEVENT_H

@@ -16,6 +16,9 @@
  * Either loop may end first. evloop_free() detaches. libuv closes a handle in its next iteration: uv_run() once more before
  * uv_loop_close(), which gives UV_EBUSY otherwise. The usual uv_walk() that closes all handles may close this one, too;
  * netconn's loop then waits until it is run by itself, or detached and attached elsewhere.
+ *
+ * In a child of fork() that goes on with both: evloop_after_fork() first, then uv_loop_fork(). Where the host ran before,
+ * detach and attach again.
  */
 #ifndef NETCONN_ADAPTERS_LIBUV_H
 #define NETCONN_ADAPTERS_LIBUV_H
