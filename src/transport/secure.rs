@@ -367,7 +367,7 @@ impl Secure {
             said = read();
         }
         drop(busy);
-        if let Said::Done = said {
+        if matches!(said, Said::Done) && !self.cancelled.get() {
             self.moved.set(true);
             return Ok(count);
         }
