@@ -238,6 +238,8 @@ static void connect_in_a_child(struct both *both, int version, struct cache *cac
         conn_close(c);
         file = fopen(path, "w");
         if (!file || fwrite(cache->entries, sizeof cache->entries, 1, file) != 1 || fclose(file)) _exit(15);
+        evloop_free(loop);
+        netconn_tls_free(&context);
         _exit(0);
     }
     int fd = accept4(both->listener, NULL, NULL, SOCK_CLOEXEC), status;

@@ -3,6 +3,7 @@
 //! moment it was made.
 
 use super::alpn;
+use super::early::{self, EarlyData};
 use super::identity::Identity;
 use super::key::session_key;
 use super::keylog::KeyLog;
@@ -18,7 +19,7 @@ use super::types::{
     VerifyCallback,
 };
 use super::verify::{self, Name};
-use super::{early, queue, scope, sys, tickets};
+use super::{queue, scope, sys, tickets};
 use crate::errno::Errno;
 use openssl_sys as ffi;
 use std::collections::BTreeSet;
@@ -55,8 +56,8 @@ pub(super) struct Settings {
     /// Who is asked for the password of a key.
     pub(super) password: Option<PasswordCallback>,
     pub(super) keylog: Option<Arc<KeyLog>>,
-    /// The most early data, where the program said something about it; 0: none.
-    pub(super) early_data: Option<u32>,
+    /// Where the program said something about it.
+    pub(super) early_data: Option<EarlyData>,
     pub(super) identity: Option<Arc<Identity>>,
     /// Pairs of several kinds were loaded one after the other: only the last one counts.
     replaced: bool,
