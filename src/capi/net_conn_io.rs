@@ -24,6 +24,18 @@ unsafe fn direct_fd(c: *mut net_conn, buf: *const c_void, len: usize) -> c_int {
     unsafe { (*conn).direct_fd() }
 }
 
+/// The direct way moved bytes.
+///
+/// # Safety
+/// `c` has given a [`direct_fd`].
+#[inline(always)]
+unsafe fn moved(c: *mut net_conn) {
+    let conn: *const Conn = c.cast_const().cast();
+    // SAFETY: not NULL, and the address inside an Rc that the loop owns until the close; nothing has run since the look at
+    // it that could end it.
+    unsafe { (*conn).note_moved() }
+}
+
 /// The direct way did not give a byte: what that means.
 ///
 /// # Safety
@@ -90,6 +102,8 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
         // SAFETY: as the caller promises.
         let count = unsafe { transport::receive_now(fd, buf.cast(), len) };
         if count > 0 {
+            // SAFETY: as the caller promises.
+            unsafe { moved(c) };
             return count;
         }
         // SAFETY: as the caller promises.
@@ -116,6 +130,8 @@ pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, le
         // SAFETY: as the caller promises.
         let count = unsafe { transport::send_now(fd, buf.cast(), len) };
         if count >= 0 {
+            // SAFETY: as the caller promises.
+            unsafe { moved(c) };
             return count;
         }
         // SAFETY: as the caller promises.

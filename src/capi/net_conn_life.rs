@@ -1,10 +1,11 @@
-//! `net_conn.h`: what may happen to a READY connection later: TLS put on it, its socket taken back.
+//! `net_conn.h`: what may happen to a READY connection later: TLS put on it, its socket taken back, an end for
+//! want of bytes.
 #![allow(non_camel_case_types)]
 
 use super::guard::{self, fallible};
-use super::net_conn::{conn_event_cb, net_conn, prepare, required};
+use super::net_conn::{conn_event_cb, hold, net_conn, prepare, required};
 use super::net_conn_options::{self, conn_options};
-use crate::conn::options;
+use crate::conn::options::{self, Options};
 use std::ffi::{c_int, c_void};
 
 /// Puts TLS on a CONN_READY plain connection, as STARTTLS asks for (RFC 3207, RFC 9051 section 6.2.1): the connection goes
@@ -70,5 +71,30 @@ pub unsafe extern "C" fn conn_detach(c: *mut net_conn) -> c_int {
         // SAFETY: as the caller promises.
         let conn = unsafe { required(c, "conn_detach") }?;
         Ok(conn.detach()?.into_raw_fd())
+    })
+}
+
+/// Lets the connection fail when for so many seconds no byte of the program's moves in either direction: CONN_ERROR,
+/// CONN_ERR_TIMEOUT, ETIMEDOUT, on_error once from the loop. 0 or less: never (the default). Counts from this call, from
+/// CONN_READY (again after conn_start_tls) or from the last byte, what comes last; may be set in any state and callback.
+///
+/// What counts is what conn_try_read and conn_try_write (and their kin) move, and what the loop sends of it later; bytes
+/// that arrive and nobody reads do not. Never early, and at most a sixteenth of the time late (and a millisecond, and what
+/// the loop is busy with). Costs no system call and no look at the clock where bytes move, and sixteen wake-ups of the loop
+/// in the given time.
+///
+/// Returns 0, also for NULL; -1 with errno EINVAL (seconds is NaN), EPERM (the connection is a parent process's).
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_set_idle_timeout(c: *mut net_conn, seconds: f64) -> c_int {
+    fallible(|| {
+        let length = Options::timeout(seconds)?;
+        // SAFETY: as the caller promises.
+        if let Some(conn) = unsafe { hold(c, "conn_set_idle_timeout") } {
+            conn.set_idle_timeout(length)?;
+        }
+        Ok(0)
     })
 }

@@ -77,6 +77,7 @@ impl Conn {
                 Ok(0)
             }
             Ok(n) => {
+                self.note_moved();
                 if !self.dispatching.get() {
                     // The kernel knows nothing of what is left inside TLS.
                     self.update_interest();
@@ -112,6 +113,9 @@ impl Conn {
 
     fn wrote(&self, transport: &Transport, result: Result<usize, Stop>) -> Result<usize, Errno> {
         let result = result.map_err(|stop| self.stopped(stop));
+        if result.is_ok() {
+            self.note_moved();
+        }
         if transport.has_unsent() {
             // The kernel did not take all of it: the loop sends the rest.
             self.update_interest();
@@ -207,7 +211,11 @@ impl Conn {
         let breaks = self.lp.breaks();
         if ready.any(Interest::WRITE) && transport.has_unsent() {
             match transport.flush() {
-                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => self.after_flush(&transport),
+                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => {
+                    // The peer takes what was written before.
+                    self.note_moved();
+                    self.after_flush(&transport);
+                }
                 Err(Stop::Failed(failure)) => self.fail(&failure),
             }
         }

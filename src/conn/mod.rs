@@ -8,6 +8,7 @@ mod attempt;
 mod driver;
 mod establish;
 mod failure;
+mod idle;
 mod io;
 mod linger;
 pub mod machine;
@@ -98,6 +99,9 @@ pub struct Conn {
     write_done: Cell<bool>,
     /// The kernel said that both directions are over: asking again would only spin.
     hung_up: Cell<bool>,
+    /// A byte moved since the idle time-out last looked.
+    moved: Cell<bool>,
+    idle: Cell<Option<Box<idle::Idle>>>,
 }
 
 /// What was negotiated, as C programs read it.
@@ -250,6 +254,8 @@ impl Conn {
             read_done: Cell::new(false),
             write_done: Cell::new(false),
             hung_up: Cell::new(false),
+            moved: Cell::new(false),
+            idle: Cell::new(None),
         });
         conn.attached.set(Some(lp.attach(conn.clone())));
         conn.update_hold();

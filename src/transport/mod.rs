@@ -277,6 +277,15 @@ impl Transport {
         Some(self.stream.fail(failure).clone())
     }
 
+    /// The stream is given up: a read gives this failure after the bytes that arrived before, a write at once.
+    pub fn fail(&self, errno: Errno, text: String) {
+        self.stream.fail(Failure {
+            kind: FailureKind::Io,
+            errno,
+            text,
+        });
+    }
+
     /// The end of the stream was returned by a read.
     pub fn read_ended(&self) -> bool {
         self.stream.read_ended()
