@@ -181,6 +181,43 @@ pub unsafe extern "C" fn conn_try_writev(
     })
 }
 
+/// As conn_try_write, for at most count bytes of a file: on a plain connection with sendfile(2), where the kernel can do
+/// so with this file, else (over TLS; procfs; a pipe) by copying, with the same result. The file may be a pipe too, as long
+/// as offset is NULL.
+///
+/// offset: where to begin, moved by what was taken; NULL: the file's own position, which is moved instead. The
+/// connection never takes more than it says: what it does not take is not lost.
+///
+/// Returns the number of bytes taken, at most 4 MiB; 0 at the end of the file, and for a count of 0. -1 with the errnos of
+/// conn_try_write (EAGAIN also where a pipe has nothing now), or for what is wrong with the file, which does the
+/// connection no harm: EBADF (not open for reading), EINVAL (an offset below 0; a socket or a terminal), ESPIPE (an offset
+/// into a pipe), or what reading it gives (EISDIR, EIO, ...). Reading a file may wait for its disk; see pread(2). Never
+/// raises SIGPIPE.
+///
+/// # Safety
+/// `c` is NULL or not closed; `offset` is NULL or valid; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_sendfile(
+    c: *mut net_conn,
+    fd: c_int,
+    offset: *mut libc::off_t,
+    count: usize,
+) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { required(c, "conn_try_sendfile") }?;
+        if offset.is_null() {
+            return conn.send_file(fd, None, count).map(|n| n as isize);
+        }
+        // SAFETY: not NULL, and the caller promises that it is valid.
+        let mut place = unsafe { offset.read() };
+        let result = conn.send_file(fd, Some(&mut place), count);
+        // SAFETY: as above: the caller's offset is none of the connection's memory, which a callback may have freed.
+        unsafe { offset.write(place) };
+        result.map(|n| n as isize)
+    })
+}
+
 /// Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
 /// CONN_CLOSED when the peer's end of the stream was read too.
 ///

@@ -111,9 +111,21 @@ impl Conn {
         self.wrote(&transport, transport.write_vectored(bufs))
     }
 
+    /// As [`Conn::write`], for bytes of a file: see [`Transport::send_file`]. What is wrong with the file is an error of
+    /// the call alone.
+    pub fn send_file(
+        &self,
+        file: RawFd,
+        offset: Option<&mut libc::off_t>,
+        count: usize,
+    ) -> Result<usize, Errno> {
+        let transport = self.stream()?;
+        self.wrote(&transport, transport.send_file(file, offset, count))
+    }
+
     fn wrote(&self, transport: &Transport, result: Result<usize, Stop>) -> Result<usize, Errno> {
         let result = result.map_err(|stop| self.stopped(stop));
-        if result.is_ok() {
+        if result.is_ok_and(|n| n > 0) {
             self.note_moved();
         }
         if transport.has_unsent() {

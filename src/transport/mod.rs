@@ -10,12 +10,15 @@
 mod bio;
 mod buffers;
 mod faults;
+mod file;
 mod plain;
 #[cfg(feature = "tls")]
 mod secure;
 #[cfg(not(feature = "tls"))]
 #[path = "absent.rs"]
 mod secure;
+#[cfg(target_os = "linux")]
+mod sigpipe;
 mod socket;
 mod stream;
 #[cfg(feature = "tls")]
@@ -212,6 +215,29 @@ impl Transport {
         match &self.secure {
             Some(secure) => secure.write_vectored(&self.stream, bufs),
             None => plain::write_vectored(&self.stream, bufs),
+        }
+    }
+
+    /// Writes up to `count` bytes of a file: from `offset`, which moves by what was taken, or from the file's position, which
+    /// then does. `Ok(0)` at the end of the file. What is wrong with the file is `Refused` and does the stream no harm:
+    /// EBADF, EINVAL (an offset below 0; a kind of file that this cannot be done with), ESPIPE, or what reading it gave.
+    pub fn send_file(
+        &self,
+        file: RawFd,
+        offset: Option<&mut libc::off_t>,
+        count: usize,
+    ) -> Result<usize, Stop> {
+        if count == 0 {
+            return Ok(0);
+        }
+        file::send(self, file, offset, count)
+    }
+
+    /// Whether the next write takes all of a few records, or why not.
+    fn can_take(&self) -> Result<(), Stop> {
+        match &self.secure {
+            Some(secure) => secure.can_take(&self.stream),
+            None => Ok(()),
         }
     }
 
