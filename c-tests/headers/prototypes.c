@@ -8,6 +8,7 @@
 #include "net_conn.h"
 #include "netconn.h"
 #include "netconn_tls.h"
+#include "pconn.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -270,6 +271,18 @@ HOLDS(version, NETCONN_VERSION_NUM ==
 #error "EV_READ and EV_WRITE are ev.h's"
 #endif
 
+/* ---- pconn.h ---- */
+FUNCTION(struct pconn_pool *, pconn_pool_new, (struct ev_loop *))
+FUNCTION(void, pconn_pool_free, (struct pconn_pool *))
+FUNCTION(struct net_conn *, pconn_acquire,
+         (struct pconn_pool *, const char *, const char *, const char *, bool, conn_event_cb, conn_event_cb, void *))
+FUNCTION(void, pconn_release, (struct pconn_pool *, struct net_conn *, bool))
+FUNCTION(void, pconn_flush_for_host, (struct pconn_pool *, const char *))
+FUNCTION(void, pconn_shutdown_all, (struct pconn_pool *))
+FUNCTION(size_t, pconn_get_idle_count, (struct pconn_pool *))
+FUNCTION(size_t, pconn_get_total_count, (struct pconn_pool *))
+FUNCTION(void, pconn_pool_set_limits, (struct pconn_pool *, size_t, size_t, double))
+
 #define USE(name) pointer_to_##name != NULL &&
 
 int main(void) {
@@ -297,6 +310,8 @@ int main(void) {
         USE(netconn_tls_set_verify) USE(netconn_tls_set_verify_callback) USE(netconn_tls_set_versions)
         USE(netconn_tls_set_alpn) USE(netconn_tls_set_alpn_callback) USE(netconn_tls_set_session_reuse)
         USE(netconn_tls_ssl_ctx) USE(netconn_tls_verify_name) USE(netconn_tls_error)
+        USE(pconn_pool_new) USE(pconn_pool_free) USE(pconn_acquire) USE(pconn_release) USE(pconn_flush_for_host)
+        USE(pconn_shutdown_all) USE(pconn_get_idle_count) USE(pconn_get_total_count) USE(pconn_pool_set_limits)
         1;
     (void)io_callback, (void)timer_callback, (void)answer_callback, (void)event_callback;
     (void)alpn_callback, (void)verify_callback;

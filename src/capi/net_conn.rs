@@ -144,7 +144,7 @@ const _: () = {
 };
 
 /// Tells a C program of its connection.
-struct CallC;
+pub(super) struct CallC;
 
 impl CallC {
     fn call(callback: RawCallback, conn: &Rc<Conn>, arg: *mut c_void) {
@@ -320,6 +320,7 @@ unsafe fn open(
     Ok(Rc::as_ptr(&conn).cast_mut().cast())
 }
 
+/// What a program gives with a connection, before anything can be heard of it.
 pub(super) fn prepare(
     conn: &Conn,
     on_ready: conn_event_cb,

@@ -74,6 +74,13 @@ impl Conn {
         self.moved.set(true);
     }
 
+    /// The next user of the connection has not asked for one.
+    pub(super) fn forget_idle(&self) {
+        if self.idle.take().is_some() {
+            self.drop_timer();
+        }
+    }
+
     /// Looks at the time-out, where there is one. `look` runs nothing else.
     fn with_idle<R>(&self, look: impl FnOnce(&mut Idle) -> R) -> Option<R> {
         let mut idle = self.idle.take()?;

@@ -1,5 +1,6 @@
 //! One connection: `machine` and `race` decide, `driver` does (`establish` from a name to a socket, `secure` TLS on it,
-//! `upgrade` later), `io` moves the bytes, `idle` ends what moves none.
+//! `upgrade` later), `io` moves the bytes, `idle` ends what moves none; `linger` is what a closed one leaves, `forked` its
+//! end in a child of the process.
 //!
 //! Knows the loop, the resolver and the transport; must not know the C face: whoever owns a connection hears of it
 //! through an [`Observer`].
@@ -8,12 +9,14 @@ mod attempt;
 mod driver;
 mod establish;
 mod failure;
+mod forked;
 mod idle;
 mod io;
 mod linger;
 pub mod machine;
 pub mod options;
 mod owner;
+mod parked;
 pub mod race;
 mod secure;
 mod timers;
@@ -23,6 +26,7 @@ pub mod view;
 pub use failure::Failure;
 pub use machine::{ErrorKind, State};
 pub use owner::Owner;
+pub use parked::Found;
 
 use crate::errno::Errno;
 use crate::evloop::{AttachKey, Attached, Interest, Loop, Timer, Watcher};
@@ -84,14 +88,19 @@ pub struct Conn {
     referenced: Cell<bool>,
     /// It is counted by the loop.
     holding: Cell<bool>,
-    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong), mixed with the fork
+    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong), below the fork
     /// generation, so that one look finds out that this is a child, too; [`NOT_DIRECT`] otherwise.
-    direct: Cell<u32>,
+    direct: Cell<u64>,
+    /// It was the parent's, and ended in this child.
+    forked: Cell<bool>,
+    /// The wait after which a read found nothing left.
+    emptied: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
     /// A callback of `on_ready_io` is running, which ends by looking at what there is to wait for.
     dispatching: Cell<bool>,
-    wants_readable: Cell<bool>,
+    /// Bits of [`parked`]: who wants to hear of what can be read.
+    wants_readable: Cell<u8>,
     wants_writable: Cell<bool>,
     /// A read has returned the failure, or the end of the stream.
     read_done: Cell<bool>,
@@ -196,6 +205,7 @@ impl Conn {
         observer: &'static dyn Observer,
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
+        options.check_early_data()?;
         if options.use_tls {
             options.check_side()?;
             if !options.server_side && options.server_name.is_none() {
@@ -247,9 +257,11 @@ impl Conn {
             referenced: Cell::new(true),
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
+            forked: Cell::new(false),
+            emptied: Cell::new(0),
             interest: Cell::new(Interest::NONE),
             dispatching: Cell::new(false),
-            wants_readable: Cell::new(false),
+            wants_readable: Cell::new(0),
             wants_writable: Cell::new(false),
             read_done: Cell::new(false),
             write_done: Cell::new(false),
@@ -271,7 +283,8 @@ impl Conn {
         }
     }
 
-    fn rc(&self) -> Option<Rc<Conn>> {
+    /// The connection as what counts it.
+    pub fn rc(&self) -> Option<Rc<Conn>> {
         self.this.upgrade()
     }
 
@@ -307,6 +320,23 @@ impl Conn {
             self.lp.detach(key);
         }
         self.leave_owner();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// As given.
+    pub fn host(&self) -> &CStr {
+        // SAFETY: `new` made the text, NUL included, and `drop` alone gives it back.
+        unsafe { CStr::from_ptr(self.view.host.get()) }
+    }
+
+    /// As given, or the default.
+    pub fn port(&self) -> &CStr {
+        // SAFETY: as in `host`.
+        unsafe { CStr::from_ptr(self.view.port.get()) }
     }
 
     /// The loop it belongs to.
@@ -351,7 +381,9 @@ impl Conn {
 
     /// Whether `on_readable` is wanted.
     pub fn want_readable(&self, wanted: bool) {
-        self.wants_readable.set(wanted);
+        let others = self.wants_readable.get() & !parked::WANTED;
+        self.wants_readable
+            .set(others | if wanted { parked::WANTED } else { 0 });
         self.update_interest();
     }
 
@@ -413,6 +445,22 @@ impl Conn {
     /// Whether an earlier TLS session was resumed.
     pub fn session_reused(&self) -> bool {
         self.negotiated() && self.with_session(|s| s.reused()).unwrap_or(false)
+    }
+
+    /// Whether the peer took early data, ours or as a server its own.
+    pub fn early_data_accepted(&self) -> bool {
+        self.negotiated()
+            && self
+                .with_session(|s| s.early_data_accepted())
+                .unwrap_or(false)
+    }
+
+    /// How many of the bytes that a server reads first came as early data.
+    pub fn early_data_len(&self) -> usize {
+        match self.negotiated() {
+            true => self.transport().map_or(0, |t| t.early_data_len()),
+            false => 0,
+        }
     }
 
     /// OpenSSL's verify code; -1 when no certificate was verified. Stays when establishing failed.
@@ -548,10 +596,14 @@ impl Attached for Conn {
         self.attached.set(None);
         self.close();
     }
+
+    fn on_forked(self: Rc<Self>) {
+        self.end_in_child();
+    }
 }
 
-/// No mixture of a descriptor and a fork generation: those leave the sign bit alone.
-const NOT_DIRECT: u32 = u32::MAX;
+/// No descriptor, in any generation.
+const NOT_DIRECT: u64 = u64::MAX;
 
 /// The observer of a closed connection.
 struct Deaf;

@@ -8,7 +8,8 @@
 mod types;
 
 pub use types::{
-    AlpnCallback, Certificate, Checked, Error, Failure, Peer, Trust, Verify, VerifyCallback,
+    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer,
+    SessionStore, Trust, Verify, VerifyCallback,
 };
 
 use crate::errno::Errno;
@@ -90,12 +91,22 @@ impl Context {
         set_alpn(&[&[u8]]) -> Result<(), Error>;
         set_alpn_callback(Option<AlpnCallback>) -> Result<(), Error>;
         set_session_reuse(bool) -> Result<(), Error>;
+        set_session_store(Option<Arc<dyn SessionStore>>) -> Result<(), Error>;
+        set_password_callback(Option<PasswordCallback>) -> Result<(), Error>;
+        set_keylog(KeyLogTo<'_>) -> Result<(), Error>;
+        enable_early_data(u32) -> Result<(), Error>;
+        disable_early_data() -> Result<(), Error>;
         ssl_ctx() -> *mut c_void;
         is_server() -> bool;
         connect(Peer<'_>) -> Result<Session, Error>;
         accept() -> Result<Session, Error>;
+        terms(&str) -> Terms;
     }
 }
+
+/// Nothing is verified under any.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Terms {}
 
 /// No handshake can begin.
 #[derive(Debug)]
@@ -110,6 +121,8 @@ impl Session {
         reused() -> bool;
         verifies() -> bool;
         verify_result() -> i64;
+        terms() -> Terms;
+        early_data_accepted() -> bool;
         peer_certificate() -> Option<Certificate>;
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn send(
         None => Place::Position,
     };
     if transport.secure.is_none() {
+        transport.send_first_bytes_first()?;
         match mapped(&transport.stream, file, &mut place, count)? {
             // The end of the file, or one that the kernel cannot map: a read tells.
             0 => {}

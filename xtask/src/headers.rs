@@ -82,8 +82,18 @@ call that began it. A callback may close any connection, its own too, and must n
         preamble: || "struct net_conn;".into(),
     },
     Header {
+        name: "pconn",
+        sources: &["pconn.rs"],
+        about: "\
+pconn.h - a pool: connections that are kept to be used again.
+
+A pool belongs to its loop's thread: every function here is called there, and may be called from every callback.",
+        includes: &["<stdbool.h>", "<stddef.h>", "net_conn.h"],
+        preamble: nothing,
+    },
+    Header {
         name: "netconn_tls",
-        sources: &["netconn_tls.rs"],
+        sources: &["netconn_tls.rs", "netconn_tls_sessions.rs", "netconn_tls_secrets.rs"],
         about: "\
 netconn_tls.h - TLS contexts: whom to trust, what to show, which protocols.
 
