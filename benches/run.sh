@@ -8,4 +8,6 @@ here=$(dirname "$0")
 echo
 "$here/idle.sh" "$@"
 echo
+"$here/embedded.sh" "$@"
+echo
 "$here/pool.sh" "$@"
