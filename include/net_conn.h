@@ -39,7 +39,7 @@ enum conn_error {
     /** This process or machine ran out of descriptors, memory or ports. */
     CONN_ERR_RESOURCE,
     /** What was asked for is impossible (a port of 70000). */
-    CONN_ERR_INVALID,
+    CONN_ERR_INVALID
 };
 
 /**
@@ -60,7 +60,7 @@ enum conn_state {
     /** Both directions have ended cleanly. */
     CONN_CLOSED,
     /** It failed; see conn_get_error_msg. */
-    CONN_ERROR,
+    CONN_ERROR
 };
 
 /**
