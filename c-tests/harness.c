@@ -140,10 +140,14 @@ void test_check_errno(const char *file, int line, const char *what, int failed, 
         test_fail(file, line, "%s failed with errno \"%s\", expected \"%s\"", what, strerror(error), strerror(expected));
 }
 
-int small(int n, int n_small) {
-    const char *text = getenv("NETCONN_TEST_SMALL");
-    return text && *text && strcmp(text, "0") != 0 ? n_small : n;
+static bool is_set(const char *variable) {
+    const char *text = getenv(variable);
+    return text && *text && strcmp(text, "0") != 0;
 }
+
+int small(int n, int n_small) { return is_set("NETCONN_TEST_SMALL") ? n_small : n; }
+
+int load(int n, int n_debug, int n_small) { return small(is_set("NETCONN_TEST_DEBUG") ? n_debug : n, n_small); }
 
 double now(void) {
     struct timespec t;

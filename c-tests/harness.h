@@ -20,6 +20,7 @@
  * Environment:
  *   NETCONN_TEST_CERTS  directory of the test certificates (see cert())
  *   NETCONN_TEST_SMALL  1: loads shrink (see small())
+ *   NETCONN_TEST_DEBUG  1: the libraries are the debug ones (see load())
  *   NETCONN_TEST_SLOW   factor for all time limits, for runs under a checker
  *   NETCONN_TEST_TLS    0: the library is a build without TLS (see NEEDS_TLS())
  *   SKIPS_AS_FAILS      1: a skipped test is a failed one
@@ -120,6 +121,8 @@
 
 /* The size of a load: `n`, or `n_small` when NETCONN_TEST_SMALL is set (under a checker). */
 int small(int n, int n_small);
+/* The same of three: `n_debug` on the debug libraries, where a long load says nothing more (NETCONN_TEST_DEBUG). */
+int load(int n, int n_debug, int n_small);
 
 /* `seconds`, multiplied under a checker: for limits that must not be met, never for something that must be in time. */
 double slow(double seconds);
