@@ -15,7 +15,6 @@ version := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 major := $(firstword $(subst ., ,$(version)))
 soname := libnetconn.so.$(major)
 build := $(abspath $(BUILD))
-headers := $(wildcard include/*.h)
 
 # Everything that cargo makes for make stays in $(BUILD): two builds with different settings never meet.
 export CARGO_TARGET_DIR := $(build)/cargo
@@ -38,7 +37,7 @@ endif
 # What the Rust standard library needs of a C system.
 rust_libs := -lpthread -ldl -lm
 
-.PHONY: all headers debug certs demo check check-loop check-debug check-valgrind check-asan bench install uninstall clean help FORCE
+.PHONY: all headers debug certs demo check check-loop check-debug check-valgrind check-asan bench clean help FORCE
 all: $(build)/libnetconn.a $(build)/libnetconn.so
 
 # ---- The libraries --------------------------------------------------------------------------------------------------
@@ -144,20 +143,9 @@ bench: all certs
 	@benches/run.sh $(build) $(build)/certs
 endif
 
-# ---- Installing -----------------------------------------------------------------------------------------------------
+# ---- Installing, and what a release is made of ----------------------------------------------------------------------
 
-install: all
-	install -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(INCLUDEDIR)/netconn'
-	install -m 644 $(headers) '$(DESTDIR)$(INCLUDEDIR)/netconn'
-	install -m 644 $(build)/libnetconn.a '$(DESTDIR)$(LIBDIR)'
-	install -m 755 $(build)/libnetconn.so.$(version) '$(DESTDIR)$(LIBDIR)'
-	ln -sf libnetconn.so.$(version) '$(DESTDIR)$(LIBDIR)/$(soname)'
-	ln -sf $(soname) '$(DESTDIR)$(LIBDIR)/libnetconn.so'
-
-uninstall:
-	rm -f $(foreach lib,libnetconn.a libnetconn.so $(soname) libnetconn.so.$(version),'$(DESTDIR)$(LIBDIR)/$(lib)')
-	rm -f $(foreach header,$(notdir $(headers)),'$(DESTDIR)$(INCLUDEDIR)/netconn/$(header)')
-	-rmdir '$(DESTDIR)$(INCLUDEDIR)/netconn'
+include packaging/install.mk packaging/release.mk
 
 clean:
 	rm -rf $(build)
@@ -173,6 +161,8 @@ help:
 	@echo 'make check-debug      the C tests on the debug libraries'
 	@echo 'make check-valgrind   the C tests under valgrind'
 	@echo 'make check-asan       the C tests with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make check-abi        whether a program built against the last release would still run'
+	@echo 'make abi-baseline     what check-abi compares with, made anew: at a release'
 	@echo 'make bench            side by side with a program written straight on epoll and OpenSSL'
 	@echo 'make headers          include/ and symbols/ from src/capi/'
 	@echo 'make clean            removes $(BUILD)/'

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is in BUILD under a prefix of its own, and uses it from there as a C programmer would: shared and static,
+# Installs what is in BUILD under prefixes of its own, and uses it from there as a C programmer would: shared and static,
 # with the command lines of the README.
 #
 #     scripts/check-install.sh BUILD
@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1
 : "${CC:=cc}" "${PKG_CONFIG:=pkg-config}"
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 
@@ -23,64 +23,80 @@ claim() {
         echo "FAIL $what"
     fi
 }
+# $1: what is not tried, $2: why.
+skip() {
+    skipped=$((skipped + 1))
+    echo "SKIP $1: $2"
+}
+. scripts/use-installed.sh
+
+run_make() { make -s BUILD="$build" PKG_CONFIG="$PKG_CONFIG" "$@"; }
+installed() { (cd "$1" && find . ! -type d | LC_ALL=C sort); }
 
 PREFIX=$scratch/usr
-installed() { (cd "$1" && find . ! -type d | LC_ALL=C sort); }
 version=$(sed -n 's/^#define NETCONN_VERSION "\(.*\)"/\1/p' include/netconn.h)
+openssl=$(run_make which-openssl) || exit 2
 {
-    for header in include/*.h; do echo "./include/netconn/$(basename "$header")"; done
-    printf './lib/%s\n' libnetconn.a libnetconn.so "libnetconn.so.${version%%.*}" "libnetconn.so.$version"
+    (cd include && find . -name '*.h' | sed 's|^\.|./include/netconn|')
+    printf './lib/%s\n' libnetconn.a libnetconn.so "libnetconn.so.${version%%.*}" "libnetconn.so.$version" \
+        libsocket.a libsocket.so pkgconfig/netconn.pc pkgconfig/netconn-static.pc pkgconfig/libsocket.pc \
+        cmake/netconn/netconn-config.cmake cmake/netconn/netconn-config-version.cmake
 } | LC_ALL=C sort >"$scratch/expected"
 
-# A connection that is refused goes through loop, state machine and sockets, and needs no peer. Port 1 of an address of
-# the loopback range that nothing listens on.
-cat >"$scratch/program.c" <<'C'
-#include <stdio.h>
-#include <string.h>
-#include "net_conn.h"
-#include "netconn.h"
-static int result = 1;
-static void on_ready(struct net_conn *c, void *arg) { (void)c; (void)arg; }
-static void on_error(struct net_conn *c, void *arg) {
-    (void)arg;
-    puts(conn_get_error_msg(c));
-    if (conn_get_error(c) == CONN_ERR_CONNECT && strstr(conn_get_error_msg(c), "127.77.1.9:1 ")) result = 0;
-    conn_close(c);
-}
-int main(void) {
-    struct ev_loop *loop = evloop_get_default();
-    if (!conn_new(loop, "127.77.1.9", "1", true, on_ready, on_error, NULL)) return 2;
-    evloop_run(loop);
-    netconn_cleanup();
-    return result;
-}
-C
-
-claim "make install" make -s BUILD="$build" PKG_CONFIG="$PKG_CONFIG" PREFIX="$PREFIX" install
+claim "make install" run_make PREFIX="$PREFIX" install
 installed "$PREFIX" >"$scratch/got"
-claim "the headers and the libraries are where they belong, and nothing else" diff "$scratch/expected" "$scratch/got"
+claim "all files are where they belong, and nothing else" diff "$scratch/expected" "$scratch/got"
+claim "what was filled in is whole" sh -c "! grep -rE '@[a-z_]+@' '$PREFIX/lib/pkgconfig' '$PREFIX/lib/cmake'"
+claim "and knows no place" sh -c "! grep -rF '$scratch' '$PREFIX/lib/pkgconfig' '$PREFIX/lib/cmake'"
 
+# ---- By hand --------------------------------------------------------------------------------------------------------
+
+case $openssl in system) libs="-lssl -lcrypto" ;; *) libs= ;; esac
 claim "a program links with the shared library" \
-    "$CC" "$scratch/program.c" -o "$scratch/shared" -I"$PREFIX/include/netconn" -L"$PREFIX/lib" -lnetconn
+    "$CC" scripts/installed.c -o "$scratch/shared" -I"$PREFIX/include/netconn" -L"$PREFIX/lib" -lnetconn
 claim "and runs" env LD_LIBRARY_PATH="$PREFIX/lib" "$scratch/shared"
-claim "and needs the library by its soname" \
-    sh -c "readelf -d '$scratch/shared' | grep -q 'NEEDED.*libnetconn\.so\.${version%%.*}\]'"
-
-if $PKG_CONFIG --atleast-version=3.0 openssl 2>/dev/null; then openssl="-lssl -lcrypto"; else openssl=; fi
+claim "and needs the library by its soname" is_shared "$scratch/shared"
 # shellcheck disable=SC2086
-claim "a program links with the static library" "$CC" "$scratch/program.c" -o "$scratch/static" \
-    -I"$PREFIX/include/netconn" "$PREFIX/lib/libnetconn.a" $openssl -lpthread -ldl -lm
+claim "a program links with the static library" "$CC" scripts/installed.c -o "$scratch/static" \
+    -I"$PREFIX/include/netconn" "$PREFIX/lib/libnetconn.a" $libs -lpthread -ldl -lm
 claim "and runs" "$scratch/static"
-claim "and needs no shared netconn" sh -c "! readelf -d '$scratch/static' | grep -q netconn"
-claim "legacy includes with the folder work too" sh -c \
+claim "and needs no shared netconn" is_static "$scratch/static"
+claim "includes that name the folder work too" sh -c \
     "printf '#include <netconn/net_conn.h>\n' | $CC -fsyntax-only -I'$PREFIX/include' -xc -"
+# shellcheck disable=SC2086
+claim "a program links as older ones do" "$CC" scripts/installed.c -o "$scratch/older" \
+    -I"$PREFIX/include/netconn" -L"$PREFIX/lib" -lsocket $libs -lpthread -lm
+claim "with the same library" is_shared "$scratch/older"
+claim "and runs" env LD_LIBRARY_PATH="$PREFIX/lib" "$scratch/older"
 
-claim "make install with DESTDIR" make -s BUILD="$build" PKG_CONFIG="$PKG_CONFIG" DESTDIR="$scratch/stage" PREFIX=/usr install
+# ---- By the tools that find it, in several places -------------------------------------------------------------------
+
+use_installed "installed" "$PREFIX" "$PREFIX/lib" "$openssl"
+
+claim "make uninstall" run_make PREFIX="$PREFIX" uninstall
+claim "nothing is left" [ -z "$(installed "$PREFIX")" ]
+claim "but directories that others use too" \
+    [ "$(cd "$PREFIX" && find . | LC_ALL=C sort | tr '\n' ' ')" = ". ./include ./lib ./lib/cmake ./lib/pkgconfig " ]
+
+claim "make install with DESTDIR" run_make DESTDIR="$scratch/stage" PREFIX=/usr install
 installed "$scratch/stage/usr" >"$scratch/got"
 claim "the same files are staged" diff "$scratch/expected" "$scratch/got"
+mv "$scratch/stage/usr" "$scratch/moved"
+use_installed "staged and moved" "$scratch/moved" "$scratch/moved/lib" "$openssl"
 
-claim "make uninstall" make -s BUILD="$build" PKG_CONFIG="$PKG_CONFIG" PREFIX="$PREFIX" uninstall
-claim "nothing is left" [ -z "$(installed "$PREFIX")" ]
+# As Debian has it.
+multiarch=lib/$("$CC" -print-multiarch 2>/dev/null)
+claim "make install with a LIBDIR for each architecture" \
+    run_make DESTDIR="$scratch/stage" PREFIX=/usr LIBDIR="/usr/${multiarch%/}" install
+mv "$scratch/stage/usr" "$scratch/multiarch"
+use_installed "for each architecture" "$scratch/multiarch" "$scratch/multiarch/${multiarch%/}" "$openssl"
 
-echo "$passed passed, $failed failed, 0 skipped"
+claim "make install with directories that are not below PREFIX" \
+    run_make PREFIX="$scratch/here" LIBDIR="$scratch/there/lib" INCLUDEDIR="$scratch/headers" install
+use_installed "in several places" "$scratch/there" "$scratch/there/lib" "$openssl"
+claim "make uninstall with the same variables" \
+    run_make PREFIX="$scratch/here" LIBDIR="$scratch/there/lib" INCLUDEDIR="$scratch/headers" uninstall
+claim "nothing is left there" [ -z "$(installed "$scratch/there")$(installed "$scratch/headers")" ]
+
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -18,7 +18,7 @@ impl Conn {
     /// child: two processes on one TLS state would repeat nonces.
     fn stream(&self) -> Result<Rc<Transport>, Errno> {
         self.lp.check_process()?;
-        if !self.established.get() {
+        if !self.established.get() || self.is_parked() {
             return Err(Errno(libc::ENOTCONN));
         }
         let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
@@ -54,7 +54,11 @@ impl Conn {
     ) -> Result<usize, Errno> {
         let transport = self.stream()?;
         match operation {
-            Operation::Read => self.after_read(transport.received(answer)),
+            Operation::Read => {
+                let result = transport.received(answer);
+                self.note_emptied(matches!(result, Err(Stop::Blocked)));
+                self.after_read(result)
+            }
             Operation::Write => self.wrote(&transport, transport.sent(answer)),
         }
     }
@@ -65,7 +69,9 @@ impl Conn {
         if buf.is_empty() {
             return Ok(0);
         }
-        self.after_read(transport.read(buf))
+        let result = transport.read(buf);
+        self.note_emptied(transport.was_emptied(&result, buf.len()));
+        self.after_read(result)
     }
 
     fn after_read(&self, result: Result<usize, Stop>) -> Result<usize, Errno> {
@@ -195,7 +201,7 @@ impl Conn {
     /// The program wants to read, and there is something left to be read or told.
     #[inline(always)]
     pub(super) fn may_read(&self) -> bool {
-        self.wants_readable.get() && !self.read_done.get()
+        self.wants_readable.get() != 0 && !self.read_done.get()
     }
 
     /// The loop has something for a connection that reached READY.

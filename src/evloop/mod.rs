@@ -116,8 +116,9 @@ impl Todo {
     const SIGNALS: u32 = 8;
     const UNPOLLABLE: u32 = 16;
     const TIMERS: u32 = 32;
+    const LATE: u32 = 64;
     /// What does not let a round wait.
-    const WORK: u32 = Todo::AGAIN | Todo::DEFERRED | Todo::SIGNALS | Todo::UNPOLLABLE;
+    const WORK: u32 = Todo::AGAIN | Todo::DEFERRED | Todo::SIGNALS | Todo::UNPOLLABLE | Todo::LATE;
 }
 
 /// The program's own object at a loop.
@@ -146,6 +147,7 @@ pub struct Loop {
     timers: RefCell<timers::Timers>,
     again: RefCell<queue::Queue<Rc<Watcher>>>,
     deferred: RefCell<queue::Queue<Rc<dyn Task>>>,
+    late: RefCell<queue::Queue<Rc<dyn Task>>>,
     signals: RefCell<signals::SignalList>,
     pending_signals: Cell<usize>,
     completions: completion::Completions,
@@ -156,6 +158,8 @@ pub struct Loop {
     active: Cell<usize>,
     /// How many waits there were: tells a round that another one ran inside it.
     waits: Cell<u32>,
+    /// The last wait had no room for more events: what it did not tell may be there all the same.
+    crowded: Cell<bool>,
     /// The descriptor whose handler is running.
     cursor: Cell<RawFd>,
     time: Cell<Nanos>,
@@ -197,6 +201,7 @@ impl Loop {
             timers: RefCell::default(),
             again: RefCell::new(queue::Queue::new()),
             deferred: RefCell::new(queue::Queue::new()),
+            late: RefCell::new(queue::Queue::new()),
             signals: RefCell::default(),
             pending_signals: Cell::new(0),
             completions: completion::Completions::default(),
@@ -206,6 +211,7 @@ impl Loop {
             active: Cell::new(0),
             // Not 0, which a new descriptor's last removal is.
             waits: Cell::new(1),
+            crowded: Cell::new(false),
             cursor: Cell::new(-1),
             time: Cell::new(0),
             time_known: Cell::new(false),
@@ -262,6 +268,35 @@ impl Loop {
             self.raise(Todo::DEFERRED);
             self.work_added();
         }
+    }
+
+    /// Runs `task` at the end of the round that is running, without another wait: for what needs to know no more than the
+    /// kernel has just told. At the end of the next round where none is running, or `task` is added by such a task. Keeps `run`
+    /// running until then. Gone with the loop.
+    pub fn defer_to_round_end(&self, task: Rc<dyn Task>) {
+        if !self.is_freed() {
+            self.late.borrow_mut().push(task);
+            self.raise(Todo::LATE);
+            self.work_added();
+        }
+    }
+
+    /// The number of the last wait: what was seen under the same number was seen in this round. Never 0 but after four
+    /// thousand million waits.
+    #[inline(always)]
+    pub fn wait_number(&self) -> u32 {
+        self.waits.get()
+    }
+
+    /// Whether a callback of a round is on the stack.
+    #[inline]
+    pub fn is_in_round(&self) -> bool {
+        self.is_running()
+    }
+
+    /// Whether there was no room for all that the last wait could have told.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.get()
     }
 
     /// Ties an object's life to the loop's.
@@ -416,6 +451,8 @@ impl Loop {
         // Taken first and dropped then, with nothing borrowed: what goes may reach for other parts of the loop.
         let deferred = self.deferred.borrow_mut().take_all();
         drop(deferred);
+        let late = self.late.borrow_mut().take_all();
+        drop(late);
         let again = self.again.borrow_mut().take_all();
         drop(again);
         let messages = self.remote.close();

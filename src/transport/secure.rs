@@ -556,6 +556,11 @@ impl Secure {
         inside
     }
 
+    /// The kernel had no more at the last `recv`, and what it gave was read.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.bio.drained() && !self.has_part_of_a_record()
+    }
+
     pub(super) fn pending(&self) -> usize {
         if !self.ready.get() {
             return 0;
