@@ -159,13 +159,15 @@ double evloop_now(struct ev_loop *lp);
 /**
  * A descriptor for another loop to watch: readable whenever a round has work, expired timers and posted work included;
  * the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes
- * reach the kernel at once. -1 and `errno`: EINVAL for NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
+ * reach the kernel at once, those made in a round at its end; a host that runs inside a callback of this loop calls
+ * `evloop_timeout_ms` before it waits. For libev, libevent, libuv and GLib see `adapters/`. -1 and `errno`: EINVAL for
+ * NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
  */
 int evloop_fd(struct ev_loop *lp);
 
 /**
  * Milliseconds until the loop has something to do whatever its descriptors say: 0 when work waits now, -1 for never.
- * -1 and `errno`: EINVAL for NULL, EPERM in a forked child.
+ * Brings the descriptor of `evloop_fd` up to date. -1 and `errno`: EINVAL for NULL, EPERM in a forked child.
  */
 int evloop_timeout_ms(struct ev_loop *lp);
 
@@ -193,13 +195,36 @@ void evloop_signal_free(struct evloop_signal *signal);
 /**
  * Puts one pointer of the program's own at the loop (made for adapters to other loops). `detach`, which may be NULL, is
  * called with it by `evloop_free`, before anything of the loop is closed. An `attachment` of NULL takes the pointer
- * away without calling `detach`. 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for a NULL loop, EPERM
- * in a forked child.
+ * away without calling `detach`. 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for what is no loop of
+ * this library (NULL, a freed one, one of libev's, which has the same type name), EPERM in a forked child.
  */
 int evloop_set_attachment(struct ev_loop *lp, void *attachment, void (*detach)(void *attachment));
 
-/** The pointer put there with `evloop_set_attachment`, or NULL; NULL for NULL. */
+/**
+ * The pointer put there with `evloop_set_attachment`, or NULL. NULL and EINVAL for what is no loop of this library: any
+ * pointer may be asked about, since it is looked for in a list and not followed. While there is no attachment, NULL and
+ * `errno` as it was.
+ */
 void *evloop_get_attachment(struct ev_loop *lp);
+
+/**
+ * In a child of `fork`: makes a loop of the parent's the child's, with every watcher, timer, watched signal, post and
+ * lookup kept. The loop gets a kernel side of its own; the parent's is not touched and does not notice. The calling
+ * thread is the loop's from now on. 0; or -1 and `errno`, and the loop is as before: EMFILE, ENFILE, ENOMEM; EBUSY when
+ * another thread was at work in the loop (not merely waiting) at the moment of the fork; EINVAL for NULL. In the
+ * process that the loop belongs to it returns 0 and does nothing. From any callback, also one of this loop: the
+ * `evloop_run` around it then goes on in the child.
+ *
+ * Connections are the parent's and end here: their descriptors are closed at once, without a byte sent; `on_error`
+ * comes from the loop with CONN_ERR_IO and ECANCELED, whatever they were doing. Lookups are asked again. Signals that
+ * had arrived were the parent's. `evloop_fd` keeps its number: a host's loop that has to be told of the fork too
+ * (`event_reinit`, `uv_loop_fork`) is told after this. Taken over before the first `evloop_get_default` in the child,
+ * the parent's default loop is the child's. To be called before a daemon closes descriptors that it does not know.
+ *
+ * Without it, functions on the parent's loop and its connections fail in the child with EPERM or do nothing, and what
+ * is closed or freed there closes descriptors and frees memory, unseen by the parent.
+ */
+int evloop_after_fork(struct ev_loop *lp);
 
 /**
  * Frees every loop that nobody is running, the default one too (a later `evloop_get_default` makes a new one), and ends

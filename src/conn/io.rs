@@ -10,9 +10,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-/// Descriptors from here on have no room beside the fork generation.
-const LARGEST_DIRECT: u32 = 1 << 24;
-
 impl Conn {
     /// The transport, while bytes can be asked for: ENOTCONN before READY and after establishing failed, EPERM in a forked
     /// child: two processes on one TLS state would repeat nonces.
@@ -21,7 +18,11 @@ impl Conn {
         if !self.established.get() || self.is_parked() {
             return Err(Errno(libc::ENOTCONN));
         }
-        let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
+        let gone = || match self.forked.get() {
+            true => self.failure().map_or(libc::ECANCELED, |f| f.code),
+            false => libc::ENOTCONN,
+        };
+        let transport = self.transport().ok_or_else(|| Errno(gone()))?;
         if transport.session().is_some() {
             self.lp.at_lull(transport::release_idle_buffers);
         }
@@ -32,18 +33,17 @@ impl Conn {
     /// [`transport::send_now`] did not give goes to [`Conn::after_direct`]. Negative otherwise.
     #[inline(always)]
     pub fn direct_fd(&self) -> RawFd {
-        let fd = self.direct.get() ^ evloop::fork_generation();
-        match fd < LARGEST_DIRECT {
-            true => fd as RawFd,
+        let direct = self.direct.get();
+        match (direct >> 32) as u32 == evloop::fork_generation() {
+            true => direct as RawFd,
             false => -1,
         }
     }
 
     /// From now on bytes go straight to and from this socket.
     pub(super) fn go_direct(&self, fd: RawFd) {
-        if (0..LARGEST_DIRECT as RawFd).contains(&fd) {
-            self.direct.set(fd as u32 ^ evloop::fork_generation());
-        }
+        let generation = u64::from(evloop::fork_generation());
+        self.direct.set(generation << 32 | u64::from(fd as u32));
     }
 
     /// A direct read gave 0 or an error, a direct write an error: the same as `read` or `write` would have given.
@@ -213,7 +213,13 @@ impl Conn {
         let breaks = self.lp.breaks();
         if ready.any(Interest::WRITE) && transport.has_unsent() {
             match transport.flush() {
-                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => self.after_flush(&transport),
+                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => {
+                    self.after_flush(&transport);
+                    if let Some(fd) = transport.direct_fd() {
+                        // A plain connection's first bytes are out.
+                        self.go_direct(fd);
+                    }
+                }
                 Err(Stop::Failed(failure)) => self.fail(&failure),
             }
         }

@@ -137,6 +137,9 @@ pub enum Cause {
     Invalid(c_int),
 }
 
+/// What ends a connection in a forked child: it is the parent's.
+const LOST: Cause = Cause::Transport(ErrorKind::Io, libc::ECANCELED);
+
 /// How an attempt failed, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptError {
@@ -176,6 +179,8 @@ pub enum Event {
     Upgrade(Limits),
     /// The time given by [`Machine::next_timeout`] may have come; harmless when it has not.
     Timer,
+    /// The process that made it is the parent of this one, which has let go of all that the connection had.
+    Forked,
     /// The program closed it.
     Close,
 }
@@ -328,9 +333,17 @@ impl Machine {
 
             (Resolving | Connecting | TlsHandshake, Event::Timer) => self.timer(now, actions),
 
+            (Init | Resolving | Connecting | TlsHandshake, Event::Forked) => {
+                self.fail(LOST, now, actions);
+            }
+
             (Ready, Event::TransportFailed(kind, errno)) => {
                 self.state = State::Error;
                 actions.push(Action::ReportError(Cause::Transport(kind, errno)));
+            }
+            (Ready, Event::Forked) => {
+                self.state = State::Error;
+                actions.push(Action::ReportError(LOST));
             }
             (Ready, Event::ReadEnded) => {
                 self.read_ended = true;

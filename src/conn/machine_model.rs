@@ -211,6 +211,9 @@ impl Driver {
             }
             State::Closed | State::Error => {}
         }
+        if !matches!(self.machine.state(), State::Closed | State::Error) {
+            event(Event::Forked);
+        }
         if self.machine.next_timeout().is_some() {
             choices.push(Choice::WaitForTimer);
         }
@@ -366,7 +369,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         21 => Event::ReadEnded,
         22 => Event::WriteEnded,
         23 => Event::Close,
-        24..26 => Event::Upgrade(limits()),
+        24 => Event::Forked,
+        25..27 => Event::Upgrade(limits()),
         _ => Event::Timer,
     })
 }

@@ -711,6 +711,31 @@ fn an_upgrade_needs_a_plain_connection_that_can_be_written_to() {
     }
 }
 
+// --- a forked child ---
+
+#[test]
+fn a_child_loses_what_its_parent_had_in_each_state() {
+    let lost = ReportError(Cause::Transport(ErrorKind::Io, libc::ECANCELED));
+    let mut resolving = Bench::tls().through(&[LOOKUP]);
+    assert_eq!(resolving.on(Event::Forked), [CancelLookup, lost]);
+    let mut connecting = Bench::tls().through(&[addresses(1)]);
+    let close = CloseAttempt {
+        address: 0,
+        timed_out: false,
+    };
+    assert_eq!(connecting.on(Event::Forked), [close, lost]);
+    let mut securing = Bench::tls().through(&[CONNECTED]);
+    assert_eq!(securing.on(Event::Forked), [DropTransport, lost]);
+    let mut ready = Bench::plain().through(&[addresses(1), Event::AttemptConnected(0)]);
+    assert_eq!(ready.on(Event::Forked), [lost]);
+    let mut upgrading = talked().through(&[UPGRADE]);
+    assert_eq!(upgrading.on(Event::Forked), [DropTransport, lost]);
+    for mut b in [resolving, connecting, securing, ready, upgrading] {
+        assert_eq!(b.state(), State::Error);
+        assert_eq!(b.on(Event::Forked), []);
+    }
+}
+
 // --- the close ---
 
 /// One of each event, those included that make no sense where they come.

@@ -1,5 +1,6 @@
 //! One connection: `machine` and `race` decide, `driver` does (`establish` from a name to a socket, `secure` TLS on it,
-//! `upgrade` later), `io` moves the bytes, `idle` ends what moves none.
+//! `upgrade` later), `io` moves the bytes, `idle` ends what moves none; `linger` is what a closed one leaves, `forked` its
+//! end in a child of the process.
 //!
 //! Knows the loop, the resolver and the transport; must not know the C face: whoever owns a connection hears of it
 //! through an [`Observer`].
@@ -8,6 +9,7 @@ mod attempt;
 mod driver;
 mod establish;
 mod failure;
+mod forked;
 mod io;
 mod linger;
 pub mod machine;
@@ -85,9 +87,11 @@ pub struct Conn {
     referenced: Cell<bool>,
     /// It is counted by the loop.
     holding: Cell<bool>,
-    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong), mixed with the fork
+    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong), below the fork
     /// generation, so that one look finds out that this is a child, too; [`NOT_DIRECT`] otherwise.
-    direct: Cell<u32>,
+    direct: Cell<u64>,
+    /// It was the parent's, and ended in this child.
+    forked: Cell<bool>,
     /// The wait after which a read found nothing left.
     emptied: Cell<u32>,
     /// What the watcher was told last.
@@ -197,6 +201,7 @@ impl Conn {
         observer: &'static dyn Observer,
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
+        options.check_early_data()?;
         if options.use_tls {
             options.check_side()?;
             if !options.server_side && options.server_name.is_none() {
@@ -248,6 +253,7 @@ impl Conn {
             referenced: Cell::new(true),
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
+            forked: Cell::new(false),
             emptied: Cell::new(0),
             interest: Cell::new(Interest::NONE),
             dispatching: Cell::new(false),
@@ -435,6 +441,22 @@ impl Conn {
         self.negotiated() && self.with_session(|s| s.reused()).unwrap_or(false)
     }
 
+    /// Whether the peer took early data, ours or as a server its own.
+    pub fn early_data_accepted(&self) -> bool {
+        self.negotiated()
+            && self
+                .with_session(|s| s.early_data_accepted())
+                .unwrap_or(false)
+    }
+
+    /// How many of the bytes that a server reads first came as early data.
+    pub fn early_data_len(&self) -> usize {
+        match self.negotiated() {
+            true => self.transport().map_or(0, |t| t.early_data_len()),
+            false => 0,
+        }
+    }
+
     /// OpenSSL's verify code; -1 when no certificate was verified. Stays when establishing failed.
     pub fn verify_result(&self) -> i64 {
         match self.failure.get() {
@@ -568,10 +590,14 @@ impl Attached for Conn {
         self.attached.set(None);
         self.close();
     }
+
+    fn on_forked(self: Rc<Self>) {
+        self.end_in_child();
+    }
 }
 
-/// No mixture of a descriptor and a fork generation: those leave the sign bit alone.
-const NOT_DIRECT: u32 = u32::MAX;
+/// No descriptor, in any generation.
+const NOT_DIRECT: u64 = u64::MAX;
 
 /// The observer of a closed connection.
 struct Deaf;

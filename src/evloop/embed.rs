@@ -4,11 +4,11 @@
 //! without the host's loop noticing.
 
 use super::backend::{Backend, Poller};
-use super::Loop;
+use super::{fork, Loop};
 use crate::clock::{Nanos, SECOND};
 use crate::errno::Errno;
 use std::cell::Cell;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 /// What a host watches.
@@ -19,6 +19,9 @@ pub(super) struct Embed {
     shown: Cell<Nanos>,
 }
 
+/// A deadline that has passed: the timer descriptor stays readable until it is set to another one.
+const PASSED: Nanos = 1;
+
 fn owned(fd: RawFd) -> Result<OwnedFd, Errno> {
     if fd < 0 {
         return Err(Errno::last());
@@ -28,9 +31,12 @@ fn owned(fd: RawFd) -> Result<OwnedFd, Errno> {
 }
 
 impl Embed {
-    fn new(poller: &Poller) -> Result<Embed, Errno> {
+    pub(super) fn new(poller: &Poller) -> Result<Embed, Errno> {
         // SAFETY: takes a flag, gives a new descriptor or -1.
         let outer = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // Nobody reads it, but hosts may insist (libevent's debug mode does).
+        // SAFETY: takes three numbers.
+        unsafe { libc::fcntl(outer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
         // SAFETY: takes two numbers, gives a new descriptor or -1.
         let timer = owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
@@ -55,6 +61,33 @@ impl Embed {
             0 => Ok(()),
             _ => Err(Errno::last()),
         }
+    }
+
+    /// Takes the place of the one that the child shares with its parent, under the same number: what the host's loop
+    /// watches stays what it is called. A number that the host has closed meanwhile, and given to something else, is left
+    /// alone: then the number is a new one.
+    pub(super) fn replace(self, old: Embed) -> Embed {
+        let Embed { outer, timer, .. } = old;
+        fork::close_inherited(timer);
+        let number = outer.as_raw_fd();
+        if !fork::is_taken(number) {
+            // SAFETY: both are descriptors of ours, or `number` is free; the old set is the parent's, which keeps it.
+            if unsafe { libc::dup3(self.outer.as_raw_fd(), number, libc::O_CLOEXEC) } == number {
+                return Embed {
+                    outer,
+                    timer: self.timer,
+                    shown: self.shown,
+                };
+            }
+        }
+        let _ = outer.into_raw_fd();
+        self
+    }
+
+    /// The end in a child that shares it with its parent.
+    pub(super) fn abandon(self) {
+        fork::close_inherited(self.outer);
+        fork::close_inherited(self.timer);
     }
 
     /// The poller was replaced; the old one's set left with its descriptor.
@@ -100,16 +133,14 @@ impl Loop {
         let fd = embed.outer.as_raw_fd();
         *self.embed.borrow_mut() = Some(embed);
         self.remote.set_embedded();
-        self.flush();
-        self.show_work();
+        self.show_now();
         Ok(fd)
     }
 
-    /// Interest changes reach the kernel at once while a host watches.
+    /// Interest changes reach the kernel at once while a host watches; those made in a run at its end.
     #[inline]
     pub(super) fn flush_if_embedded(&self) {
         if self.remote.embedded() {
-            self.flush();
             self.show_work();
         }
     }
@@ -132,15 +163,22 @@ impl Loop {
 
     /// Tells the host what waits. Inside a run that is left to its end.
     pub(super) fn show_work(&self) {
-        if self.is_running() || self.check_process().is_err() {
+        if !self.is_running() {
+            self.show_now();
+        }
+    }
+
+    /// The same inside a run, for a host that runs in a callback of this loop. Work that waits is shown as a deadline that
+    /// has passed: one system call tells either, and none is needed while it stays the same from round to round.
+    pub(super) fn show_now(&self) {
+        if self.check_process().is_err() {
             return;
         }
         if let Some(embed) = &*self.embed.borrow() {
+            self.flush();
             self.settle();
-            embed.show(self.next_deadline().unwrap_or(0));
-            if self.has_work() {
-                self.remote.wakeup();
-            }
+            let next = || self.next_deadline().unwrap_or(0);
+            embed.show(if self.has_work() { PASSED } else { next() });
         }
     }
 }

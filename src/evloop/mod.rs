@@ -11,7 +11,7 @@
 //! - `remote`: the half that any thread may touch; `wake`: its descriptor; `queue`: what is put off
 //! - `backend`: what a poller is; `epoll` and `polling`: the two there are
 //! - `embed`: a loop inside another one
-//! - `registry`: the process's loops; `fork`: how a child is told from its parent
+//! - `registry`: the process's loops; `fork`: how a child is told from its parent; `forked`: a loop in a child
 
 mod backend;
 mod completion;
@@ -19,6 +19,7 @@ mod embed;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod fork;
+mod forked;
 mod heap;
 mod polling;
 mod queue;
@@ -36,7 +37,7 @@ mod watch;
 
 pub use completion::{Completer, Completion};
 pub use fork::generation as fork_generation;
-pub use registry::{at_destroy, destroy_all};
+pub use registry::{at_destroy, destroy_all, is_loop};
 pub use remote::{Breaks, Remote};
 pub use signals::{SignalHandler, SignalWatcher};
 pub use timers::Timer;
@@ -102,6 +103,11 @@ pub trait Task {
 pub trait Attached {
     /// The loop is being freed: release what is held, call nobody back.
     fn on_loop_freed(self: Rc<Self>);
+
+    /// This process is a child that takes the loop over from its parent (see [`Loop::after_fork`]): what the object shares
+    /// with the parent and must not be used by both ends here, without a byte sent. Calls nobody back: what has to be told is
+    /// deferred. The kernel's side still is the parent's.
+    fn on_forked(self: Rc<Self>) {}
 }
 
 /// What a round has to see to besides ready descriptors. A bit is raised by whoever adds something and settled before
@@ -132,8 +138,8 @@ struct Attachment {
 /// It lives until [`Loop::free`], whoever else holds it.
 pub struct Loop {
     remote: Arc<Remote>,
-    /// Which process of a line of forks made it.
-    generation: u32,
+    /// Which process of a line of forks made it, or took it over.
+    generation: Cell<u32>,
     kind: Kind,
     /// `None` once the loop is freed.
     poller: RefCell<Option<Poller>>,
@@ -192,7 +198,7 @@ impl Loop {
         poller.add_wake(remote.wake.raw_fd())?;
         let lp = Rc::new(Loop {
             remote: Arc::new(remote),
-            generation: fork::generation(),
+            generation: Cell::new(fork::generation()),
             kind,
             poller: RefCell::new(Some(poller)),
             events: Cell::default(),
@@ -392,9 +398,7 @@ impl Loop {
     /// The first thread that runs it owns it.
     fn claim_thread(&self) {
         if self.remote.owner.load(Ordering::Relaxed) == 0 {
-            // SAFETY: gettid takes nothing and cannot fail.
-            let tid = unsafe { libc::gettid() };
-            self.remote.owner.store(tid, Ordering::Relaxed);
+            self.remote.owner.store(thread_id(), Ordering::Relaxed);
         }
     }
 
@@ -404,8 +408,7 @@ impl Loop {
         #[cfg(debug_assertions)]
         {
             let owner = self.remote.owner.load(Ordering::Relaxed);
-            // SAFETY: gettid takes nothing and cannot fail.
-            let here = unsafe { libc::gettid() };
+            let here = thread_id();
             if owner != 0 && owner != here && self.check_process().is_ok() {
                 crate::log!(
                     Error,
@@ -418,7 +421,7 @@ impl Loop {
     /// EPERM in a process that was forked since the loop was made.
     #[inline]
     pub fn check_process(&self) -> Result<(), Errno> {
-        if self.generation == fork::generation() {
+        if self.generation.get() == fork::generation() {
             Ok(())
         } else {
             Err(Errno(libc::EPERM))
@@ -490,14 +493,24 @@ impl Loop {
     }
 
     fn close_kernel(&self) {
-        let poller = self.poller.take();
-        if let Some(poller) = poller {
-            match self.check_process() {
-                Ok(()) => drop(poller),
-                Err(_) => poller.abandon(),
+        let (poller, embed) = (self.poller.take(), self.embed.take());
+        match self.check_process() {
+            Ok(()) => drop((poller, embed)),
+            Err(_) => {
+                if let Some(poller) = poller {
+                    poller.abandon();
+                }
+                if let Some(embed) = embed {
+                    embed.abandon();
+                }
+                self.remote.wake.abandon();
             }
         }
-        let embed = self.embed.take();
-        drop(embed);
     }
+}
+
+/// The kernel's number of this thread.
+fn thread_id() -> i32 {
+    // SAFETY: gettid takes nothing and cannot fail.
+    unsafe { libc::gettid() }
 }

@@ -58,7 +58,9 @@ impl Drop for Running<'_> {
         self.0.remote.left();
         if !self.0.is_running() {
             self.0.time_known.set(false);
-            self.0.work_added();
+        }
+        if self.0.remote.embedded() {
+            self.0.show_now();
         }
     }
 }
@@ -212,9 +214,12 @@ impl Loop {
     }
 
     /// Milliseconds until a round has something to do, rounded up so that nothing is early: 0 when it has now, -1 when
-    /// only the kernel can tell.
+    /// only the kernel can tell. A host that runs in a callback of this loop sees the same at its descriptor from here on.
     pub fn timeout_ms(&self) -> i32 {
         self.settle();
+        if self.remote.embedded() {
+            self.show_now();
+        }
         if self.has_work() {
             return 0;
         }
@@ -246,7 +251,7 @@ impl Loop {
         self.report(troubles);
     }
 
-    fn report(&self, troubles: Vec<Trouble>) {
+    pub(super) fn report(&self, troubles: Vec<Trouble>) {
         for trouble in troubles {
             match trouble {
                 Trouble::Closed(fd) => {
@@ -325,10 +330,7 @@ impl Loop {
             let timeout = if self.has_work() { 0 } else { timeout };
             let lull = self.lull.get().is_some() && !(0..=LULL_MS).contains(&timeout);
             let timeout = if lull { LULL_MS } else { timeout };
-            let waited = match self.poller.borrow_mut().as_mut() {
-                Some(poller) => poller.wait(events, timeout),
-                None => return Err(Errno(libc::EINVAL)),
-            };
+            let waited = self.wait_for_kernel(events, timeout);
             match waited {
                 Ok(()) if lull && events.is_empty() && !self.has_work() => self.have_lull(),
                 Ok(()) => return Ok(due || (armed && events.is_empty())),
@@ -336,6 +338,20 @@ impl Loop {
                 Err(errno) => return Err(errno),
             }
         }
+    }
+
+    /// One wait of the poller.
+    #[inline(always)]
+    fn wait_for_kernel(&self, events: &mut Vec<Event>, timeout: i32) -> Result<(), Errno> {
+        // Taken out, so that nothing is borrowed in a child that another thread forks meanwhile.
+        let Some(mut poller) = self.poller.take() else {
+            return Err(Errno(libc::EINVAL));
+        };
+        self.remote.set_waiting(true);
+        let waited = poller.wait(events, timeout);
+        self.remote.set_waiting(false);
+        *self.poller.borrow_mut() = Some(poller);
+        waited
     }
 
     /// Rounds that have nothing but ready descriptors, for as long as they come: what most rounds of a busy loop are, with
@@ -355,7 +371,10 @@ impl Loop {
             let wait = self.waits.get().wrapping_add(1);
             self.waits.set(wait);
             let round = Round { breaks, wait };
-            let Ok(ready) = wait_on(set, room, self.lull_timeout.get()) else {
+            self.remote.set_waiting(true);
+            let waited = wait_on(set, room, self.lull_timeout.get());
+            self.remote.set_waiting(false);
+            let Ok(ready) = waited else {
                 break;
             };
             self.time_known.set(false);

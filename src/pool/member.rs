@@ -129,6 +129,10 @@ impl Task for Report {
         let Some(member) = handed_out(conn) else {
             return;
         };
+        if conn.failure().is_some() {
+            // It ended with the fork that made this process: the keeper is told.
+            return;
+        }
         if conn.event_loop().is_crowded() && !conn.was_emptied() {
             // The wait did not tell of everybody.
             look_at(conn);
