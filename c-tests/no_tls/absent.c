@@ -129,6 +129,23 @@ TEST(tls_on_a_plain_connection_fails_from_the_loop) {
     close(fds[1]);
 }
 
+TEST(a_plain_connection_cannot_be_upgraded) {
+    NEEDS_NO_TLS();
+    struct ev_loop *loop = test_loop();
+    struct peer *peer = PEER(.serve = serve_echo);
+    struct conn_options o = options();
+    struct client *client = client_open(loop, "127.0.0.1", peer_port(peer), &o);
+    client_wait_ready(client);
+    struct client *upgraded = client_new(loop);
+    upgraded->c = client->c;
+    CHECK_INT(conn_start_tls(client->c, NULL, client_on_ready, client_on_error, upgraded), 0);
+    client_wait_error(upgraded);
+    CHECK_FAILED_WITH(upgraded, CONN_ERR_TLS, ENOTSUP);
+    CHECK_CONTAINS(upgraded->message, "without it");
+    client_close(upgraded);
+    client->c = NULL;
+}
+
 TEST(the_default_client_context_can_be_reset) {
     NEEDS_NO_TLS();
     CHECK_INT(conn_set_default_tls(NULL), 0);
