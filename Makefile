@@ -37,7 +37,7 @@ endif
 # What the Rust standard library needs of a C system.
 rust_libs := -lpthread -ldl -lm
 
-.PHONY: all headers debug certs demo check check-loop check-debug check-valgrind check-asan bench clean help FORCE
+.PHONY: all headers debug certs examples demo check check-loop check-debug check-valgrind check-asan bench clean help FORCE
 all: $(build)/libnetconn.a $(build)/libnetconn.so
 
 # ---- The libraries --------------------------------------------------------------------------------------------------
@@ -113,6 +113,7 @@ check: all certs
 	    'headers' 'scripts/check-headers.sh' \
 	    'libraries' 'scripts/check-libraries.sh $(build) $(openssl)' \
 	    'C tests' "BUILD=$(build)/c-tests LDLIBS='$(call link,$(build))' $(c_tests)" \
+	    'examples' 'scripts/examples.sh $(build)' \
 	    'Rust tests' '$(CARGO) test $(CARGOFLAGS) --workspace $(features)'
 
 # With NETCONN_POLLER=polling the loop's tests run on the poller that other systems have.
@@ -130,6 +131,9 @@ check-valgrind: all certs
 check-asan: all certs
 	@BUILD=$(build)/c-tests-asan LDLIBS='$(call link,$(build))' \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' $(c_tests)
+
+examples: all
+	@scripts/examples.sh $(build)
 
 ifeq ($(TLS),0)
 demo bench:
@@ -152,6 +156,7 @@ clean:
 help:
 	@echo 'make                  both libraries, in $(BUILD)/ (OpenSSL: $(openssl))'
 	@echo 'make demo             a client and a server talk TLS, and tell what happens'
+	@echo 'make examples         the programs of examples/, in $(BUILD)/examples/'
 	@echo 'make install          PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) INCLUDEDIR=$(INCLUDEDIR) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall        with the same variables'
 	@echo 'make dist             the source archive with every crate, which builds without network, in $(BUILD)/'

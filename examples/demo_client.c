@@ -2,7 +2,8 @@
  * Visits a TLS server twice and tells how long each step took, and what was agreed on. The second visit resumes the TLS
  * session of the first.
  *
- *     demo_client HOST PORT CA [NAME]
+ *     cc demo_client.c -o demo_client -I/usr/local/include/netconn -L/usr/local/lib -lnetconn -Wl,-rpath,/usr/local/lib
+ *     ./demo_client HOST PORT CA [NAME]
  *
  * CA: a PEM file with the authority to trust. NAME: whom the server must prove to be, when it is not HOST.
  */

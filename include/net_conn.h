@@ -101,7 +101,7 @@ struct conn_options {
     double keepalive;
     /** Whether TLS is set up. Default: false. */
     bool use_tls;
-    /** Whether we are the server of the TLS handshake; conn_from_fd alone. Default: false. */
+    /** Whether we are the server of the TLS handshake; conn_from_fd and conn_start_tls alone. Default: false. */
     bool server_side;
     /**
      * Whom to trust and what to show. The connection takes a reference: the caller may free its own. A server side
@@ -165,9 +165,9 @@ struct conn_timing {
     uint64_t resolve;
     /** From the first attempt to the one that won. */
     uint64_t connect;
-    /** The TLS handshake. */
+    /** The TLS handshake, the one of conn_start_tls too. */
     uint64_t tls;
-    /** From the beginning to the outcome. */
+    /** From the beginning to the outcome; conn_start_tls adds its handshake, not what was talked before it. */
     uint64_t total;
     /** Addresses tried. */
     unsigned int attempts;
@@ -314,6 +314,43 @@ void conn_set_writable_callback(struct net_conn *c, conn_event_cb cb, void *arg)
 
 /** Bytes that a read gives without asking the kernel (decrypted already); 0 for NULL. */
 size_t conn_pending(struct net_conn *c);
+
+/**
+ * Puts TLS on a CONN_READY plain connection, as STARTTLS asks for (RFC 3207, RFC 9051 section 6.2.1): the connection
+ * goes back to CONN_TLS_HANDSHAKE with these callbacks, of which exactly one is called from the loop, as after
+ * conn_new. May be called in any callback of the connection.
+ *
+ * options: NULL for the default options; TLS is implied. They count for the handshake: tls_timeout, deadline (from this
+ * call on), server_side, tls, server_name, allow_truncation. A client verifies server_name, else the host that conn_new
+ * was given. on_ready, on_error: either may be NULL; they take the place of the earlier ones, and arg that of the
+ * earlier argument. Readable and writable callbacks stay, and fire again after the new on_ready.
+ *
+ * What was written before is sent before. Bytes that the peer has sent and conn_try_read has not returned go to TLS:
+ * read the peer's whole answer first. Where they are not TLS the handshake fails with CONN_ERR_TLS, EPROTO. As with
+ * every establishing that fails, the socket is closed before on_error runs.
+ *
+ * Of conn_get_timing, tls is the length of this handshake, and total grows by it.
+ *
+ * Returns 0; -1 with errno EINVAL (c is NULL; wrong options; a server side without a server's context; a client without
+ * server_name on a connection of conn_from_fd or a Unix socket: nothing says whom to expect), EISCONN (TLS already, or
+ * in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), ECANCELED (closed by a callback that
+ * ran inside the call), EPERM (the connection is a parent process's): but for ECANCELED, everything is as it was. The
+ * log has the reason of an EINVAL.
+ */
+int conn_start_tls(struct net_conn *c, const struct conn_options *options, conn_event_cb on_ready,
+                   conn_event_cb on_error, void *arg);
+
+/**
+ * Gives the socket of a CONN_READY plain connection back to the program and frees the connection: c is dead, no
+ * callback of it runs any more, and nothing is sent or lost: what the peer has sent and conn_try_read has not returned
+ * is still to be read from the socket. May be called in any callback.
+ *
+ * Returns the socket, which is the caller's to close: non-blocking, close-on-exec, watched by nobody. -1 with errno
+ * EINVAL (c is NULL), ENOTCONN (not CONN_READY), ENOTSUP (over TLS, or in its handshake: the bytes on the socket are
+ * OpenSSL's), EBUSY (the connection holds bytes that it has read from the socket or has still to send there; today a
+ * plain one never does), EPERM (the connection is a parent process's): the connection is as it was.
+ */
+int conn_detach(struct net_conn *c);
 
 /** The state; CONN_CLOSED for NULL. */
 enum conn_state conn_get_state(struct net_conn *c);

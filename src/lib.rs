@@ -11,6 +11,7 @@
 //! - [`tls`]: contexts, verification, sessions, ALPN; knows no sockets and no loops
 //! - [`transport`]: what bytes travel on: a TCP or Unix stream, plain or TLS; one read/write/shutdown surface
 //! - [`conn`]: `machine` and `race`, the pure state machine, and `driver`, the machine on a loop
+//! - [`pool`]: idle connections by key, to be used again
 //! - [`capi`]: one file per public header: the only place with exported `extern "C"` functions
 
 pub mod capi;
@@ -20,6 +21,7 @@ pub mod dns;
 pub mod errno;
 pub mod evloop;
 pub mod log;
+pub mod pool;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(not(feature = "tls"))]

@@ -8,6 +8,7 @@
 #include "net_conn.h"
 #include "netconn.h"
 #include "netconn_tls.h"
+#include "pconn.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -120,6 +121,8 @@ FUNCTION(bool, conn_session_reused, (struct net_conn *))
 FUNCTION(const struct conn_timing *, conn_get_timing, (struct net_conn *))
 FUNCTION(int, conn_get_peer_certificate, (struct net_conn *, struct conn_certificate *))
 FUNCTION(enum netconn_tls_ocsp, conn_get_ocsp_status, (struct net_conn *))
+FUNCTION(int, conn_start_tls, (struct net_conn *, const struct conn_options *, conn_event_cb, conn_event_cb, void *))
+FUNCTION(int, conn_detach, (struct net_conn *))
 FUNCTION(void, conn_set_data, (struct net_conn *, void *))
 FUNCTION(void *, conn_get_data, (struct net_conn *))
 
@@ -266,6 +269,18 @@ HOLDS(version, NETCONN_VERSION_NUM ==
 #error "EV_READ and EV_WRITE are ev.h's"
 #endif
 
+/* ---- pconn.h ---- */
+FUNCTION(struct pconn_pool *, pconn_pool_new, (struct ev_loop *))
+FUNCTION(void, pconn_pool_free, (struct pconn_pool *))
+FUNCTION(struct net_conn *, pconn_acquire,
+         (struct pconn_pool *, const char *, const char *, const char *, bool, conn_event_cb, conn_event_cb, void *))
+FUNCTION(void, pconn_release, (struct pconn_pool *, struct net_conn *, bool))
+FUNCTION(void, pconn_flush_for_host, (struct pconn_pool *, const char *))
+FUNCTION(void, pconn_shutdown_all, (struct pconn_pool *))
+FUNCTION(size_t, pconn_get_idle_count, (struct pconn_pool *))
+FUNCTION(size_t, pconn_get_total_count, (struct pconn_pool *))
+FUNCTION(void, pconn_pool_set_limits, (struct pconn_pool *, size_t, size_t, double))
+
 #define USE(name) pointer_to_##name != NULL &&
 
 int main(void) {
@@ -287,11 +302,14 @@ int main(void) {
         USE(conn_pending) USE(conn_get_fd) USE(conn_local_addr) USE(conn_peer_addr) USE(conn_get_alpn)
         USE(conn_get_tls_version) USE(conn_get_cipher) USE(conn_session_reused) USE(conn_get_timing)
         USE(conn_get_peer_certificate) USE(conn_get_ocsp_status) USE(conn_set_data) USE(conn_get_data)
+        USE(conn_start_tls) USE(conn_detach)
         USE(netconn_tls_client) USE(netconn_tls_server) USE(netconn_tls_free) USE(netconn_tls_load_ca)
         USE(netconn_tls_load_ca_pem) USE(netconn_tls_load_certificate) USE(netconn_tls_load_certificate_pem)
         USE(netconn_tls_set_verify) USE(netconn_tls_set_verify_callback) USE(netconn_tls_set_versions)
         USE(netconn_tls_set_alpn) USE(netconn_tls_set_alpn_callback) USE(netconn_tls_set_session_reuse)
         USE(netconn_tls_ssl_ctx) USE(netconn_tls_verify_name) USE(netconn_tls_error)
+        USE(pconn_pool_new) USE(pconn_pool_free) USE(pconn_acquire) USE(pconn_release) USE(pconn_flush_for_host)
+        USE(pconn_shutdown_all) USE(pconn_get_idle_count) USE(pconn_get_total_count) USE(pconn_pool_set_limits)
         1;
     (void)io_callback, (void)timer_callback, (void)answer_callback, (void)event_callback;
     (void)alpn_callback, (void)verify_callback;

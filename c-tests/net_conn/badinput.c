@@ -36,6 +36,8 @@ TEST(a_null_connection) {
     CHECK_ERRNO(conn_try_write(NULL, &byte, 1), EINVAL);
     CHECK_ERRNO(conn_try_writev(NULL, &piece, 1), EINVAL);
     CHECK_ERRNO(conn_shutdown(NULL), EINVAL);
+    CHECK_ERRNO(conn_start_tls(NULL, NULL, NULL, NULL, NULL), EINVAL);
+    CHECK_ERRNO(conn_detach(NULL), EINVAL);
     CHECK_INT(conn_get_state(NULL), CONN_CLOSED);
     CHECK_PTR_NULL(conn_get_error_msg(NULL));
     CHECK_PTR_NULL(conn_get_host(NULL));

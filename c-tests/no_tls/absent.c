@@ -103,6 +103,27 @@ TEST(an_adopted_tls_server_fails_from_the_loop) {
     adopted(true);
 }
 
+TEST(tls_on_a_plain_connection_fails_from_the_loop) {
+    NEEDS_NO_TLS();
+    int fds[2];
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    struct client *plain = client_adopt(test_loop(), fds[0], NULL), *client = client_new(plain->loop);
+    client_wait_ready(plain);
+    client->c = plain->c;
+    plain->c = NULL;
+    struct conn_options o = options();
+    o.server_name = "localhost";
+    client->calling = true;
+    CHECK_INT(conn_start_tls(client->c, &o, client_on_ready, client_on_error, client), 0);
+    client->calling = false;
+    client_wait_error(client);
+    CHECK_FAILED_WITH(client, CONN_ERR_TLS, ENOTSUP);
+    client_close(client);
+    char byte;
+    CHECK_INT(read(fds[1], &byte, 1), 0);
+    close(fds[1]);
+}
+
 TEST(the_default_client_context_can_be_reset) {
     NEEDS_NO_TLS();
     CHECK_INT(conn_set_default_tls(NULL), 0);

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,8 +50,10 @@ static struct run *start(const char *name, va_list more, bool terminal) {
     CHECK_INT(pipe2(out, O_CLOEXEC), 0);
     if (terminal) {
         struct winsize size = {.ws_row = 25, .ws_col = 80};
-        CHECK_INT(openpty(&err[0], &err[1], NULL, NULL, &size), 0);
-        CHECK(fcntl(err[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(err[1], F_SETFD, FD_CLOEXEC) == 0);
+        err[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        CHECK(err[0] >= 0 && grantpt(err[0]) == 0 && unlockpt(err[0]) == 0);
+        err[1] = open(ptsname(err[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        CHECK(err[1] >= 0 && ioctl(err[1], TIOCSWINSZ, &size) == 0);
     } else {
         CHECK_INT(pipe2(err, O_CLOEXEC), 0);
     }

@@ -149,6 +149,40 @@ pub unsafe extern "C" fn dns_set_cache_ttl(seconds: f64) {
     });
 }
 
+/// Looks names up by a blocking function of the program's own, in the resolver's threads, in place of `getaddrinfo`; `fn` NULL
+/// restores that.
+///
+/// `fn` is called as `getaddrinfo` is, by up to four threads at a time (`NETCONN_DNS_THREADS`), with all signals blocked; `arg`
+/// is what was given here. `host` is never NULL, and never an address; a name that is not ASCII comes in its IDNA form.
+/// `service` is a decimal port (`hints->ai_flags` then has AI_NUMERICSERV), the name of a service, or NULL; a port of 0 in the
+/// answer stands for the one that was asked for. It returns 0 and the addresses in `*out`, in the order to try them, or an
+/// `EAI_*` status, which is passed on as it is (with `errno` for EAI_SYSTEM); `*out` counts with 0 alone. 0 without an address
+/// of the family in `hints` is EAI_NODATA; entries that are no Internet addresses are passed over, and at most 256 of the rest
+/// are used. `release`, unless it is NULL, is called once with each list, on the thread that got it, as soon as the list was copied.
+///
+/// What the cache holds is forgotten. Lookups that a thread is at go on for those who have asked, so the previous functions and
+/// their `arg` have to stay usable until those have returned; all others ask the new function. It stays through
+/// `dns_shutdown` and in a forked child; `netconn_cleanup` takes it away. For the whole process, from any thread.
+#[no_mangle]
+pub unsafe extern "C" fn dns_set_resolver(
+    r#fn: Option<
+        unsafe extern "C" fn(
+            host: *const c_char,
+            service: *const c_char,
+            hints: *const addrinfo,
+            out: *mut *mut addrinfo,
+            arg: *mut c_void,
+        ) -> c_int,
+    >,
+    release: Option<unsafe extern "C" fn(list: *mut addrinfo)>,
+    arg: *mut c_void,
+) {
+    infallible((), || {
+        // SAFETY: what the comment above asks of the program.
+        dns::set_resolver(r#fn.map(|function| unsafe { dns::Custom::new(function, release, arg) }));
+    });
+}
+
 /// # Safety
 /// Each of the two strings is NULL or NUL-terminated.
 unsafe fn query(

@@ -537,6 +537,30 @@ pub unsafe extern "C" fn evloop_get_attachment(lp: *mut ev_loop) -> *mut c_void 
     })
 }
 
+/// In a child of `fork`: makes a loop of the parent's the child's, with every watcher, timer, watched signal, post and lookup
+/// kept. The loop gets a kernel side of its own; the parent's is not touched and does not notice. The calling thread is the
+/// loop's from now on. 0; or -1 and `errno`, and the loop is as before: EMFILE, ENFILE, ENOMEM; EBUSY when another thread was
+/// at work in the loop (not merely waiting) at the moment of the fork; EINVAL for NULL. In the process that the loop belongs to
+/// it returns 0 and does nothing. From any callback, also one of this loop: the `evloop_run` around it then goes on in the child.
+///
+/// Connections are the parent's and end here: their descriptors are closed at once, without a byte sent; `on_error` comes from
+/// the loop with CONN_ERR_IO and ECANCELED, whatever they were doing. Lookups are asked again. Signals that had arrived were the
+/// parent's. `evloop_fd` keeps its number: a host's loop that has to be told of the fork too (`event_reinit`, `uv_loop_fork`) is
+/// told after this. Taken over before the first `evloop_get_default` in the child, the parent's default loop is the child's.
+/// To be called before a daemon closes descriptors that it does not know.
+///
+/// Without it, functions on the parent's loop and its connections fail in the child with EPERM or do nothing, and what is
+/// closed or freed there closes descriptors and frees memory, unseen by the parent.
+#[no_mangle]
+pub unsafe extern "C" fn evloop_after_fork(lp: *mut ev_loop) -> c_int {
+    fallible(|| {
+        // SAFETY: a C caller's loop is NULL or alive.
+        let lp: Rc<Loop> = unsafe { object(lp) }.ok_or(Errno(libc::EINVAL))?;
+        lp.after_fork()?;
+        Ok(0)
+    })
+}
+
 /// Frees every loop that nobody is running, the default one too (a later `evloop_get_default` makes a new one), and ends
 /// the resolver: idle threads end and are waited for, one that is stuck in a lookup is abandoned. No other thread may
 /// use a loop meanwhile.

@@ -78,9 +78,9 @@ pub struct conn_timing {
     pub resolve: u64,
     /// From the first attempt to the one that won.
     pub connect: u64,
-    /// The TLS handshake.
+    /// The TLS handshake, the one of conn_start_tls too.
     pub tls: u64,
-    /// From the beginning to the outcome.
+    /// From the beginning to the outcome; conn_start_tls adds its handshake, not what was talked before it.
     pub total: u64,
     /// Addresses tried.
     pub attempts: c_uint,
@@ -144,7 +144,7 @@ const _: () = {
 };
 
 /// Tells a C program of its connection.
-struct CallC;
+pub(super) struct CallC;
 
 impl CallC {
     fn call(callback: RawCallback, conn: &Rc<Conn>, arg: *mut c_void) {
@@ -320,7 +320,13 @@ unsafe fn open(
     Ok(Rc::as_ptr(&conn).cast_mut().cast())
 }
 
-fn prepare(conn: &Conn, on_ready: conn_event_cb, on_error: conn_event_cb, arg: *mut c_void) {
+/// What a program gives with a connection, before anything can be heard of it.
+pub(super) fn prepare(
+    conn: &Conn,
+    on_ready: conn_event_cb,
+    on_error: conn_event_cb,
+    arg: *mut c_void,
+) {
     conn.view.on_ready.set(raw(on_ready));
     conn.view.on_error.set(raw(on_error));
     conn.view.cb_arg.set(arg);

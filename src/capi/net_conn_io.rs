@@ -90,6 +90,8 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
         // SAFETY: as the caller promises.
         let count = unsafe { transport::receive_now(fd, buf.cast(), len) };
         if count > 0 {
+            // SAFETY: `direct_fd` has found a connection, and nothing ran that could end it.
+            unsafe { (*c.cast_const().cast::<Conn>()).note_emptied((count as usize) < len) };
             return count;
         }
         // SAFETY: as the caller promises.

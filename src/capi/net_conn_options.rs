@@ -44,7 +44,7 @@ pub struct conn_options {
     pub keepalive: f64,
     /// Whether TLS is set up. Default: false.
     pub use_tls: c_bool,
-    /// Whether we are the server of the TLS handshake; conn_from_fd alone. Default: false.
+    /// Whether we are the server of the TLS handshake; conn_from_fd and conn_start_tls alone. Default: false.
     pub server_side: c_bool,
     /// Whom to trust and what to show. The connection takes a reference: the caller may free its own. A server side needs
     /// one. Default: NULL, the default client context (conn_set_default_tls).

@@ -117,13 +117,14 @@ pub unsafe extern "C" fn netconn_strerror(error: c_int) -> *const c_char {
 }
 
 /// Releases what the library keeps for the whole process, so that a leak checker is silent: every loop that nobody is
-/// running, as `evloop_destroy_all`, and with it all that is attached; the resolver's threads and cache; the default TLS
-/// contexts and connection options; the log callback. The library can be used again afterwards. Not from a callback.
+/// running, as `evloop_destroy_all`, and with it all that is attached; the resolver's threads and cache, and a resolver of the
+/// program's own; the default TLS contexts and connection options; the log callback. The library can be used again afterwards. Not from a callback.
 #[no_mangle]
 pub unsafe extern "C" fn netconn_cleanup() {
     guard::infallible((), || {
         // Destroying the loops ends the resolver too.
         evloop::destroy_all();
+        dns::set_resolver(None);
         options::set_defaults(None);
         tls::cleanup();
         // Last: the others may have something to say.

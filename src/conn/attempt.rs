@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use crate::errno::Errno;
-use crate::evloop::Watcher;
+use crate::evloop::{self, Watcher};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -42,7 +42,12 @@ pub(super) fn start(addr: &SockAddr, options: &Options) -> Result<OwnedFd, Refus
     )
     .map_err(|e| Refusal::Errno(e.into(), Some("socket")))?;
     if let Some(on_socket) = &options.on_socket {
+        let process = evloop::fork_generation();
         let answer = on_socket(socket.as_raw_fd());
+        if evloop::fork_generation() != process {
+            // This is a child that was forked in there: the socket is the parent's to connect.
+            return Err(Refusal::Errno(Errno(libc::ECANCELED), None));
+        }
         if answer != 0 {
             return Err(Refusal::OnSocket(answer));
         }

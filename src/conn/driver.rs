@@ -163,6 +163,10 @@ impl Conn {
 
     /// Feeds an event to the machine and does what it says.
     pub(super) fn step(self: &Rc<Self>, event: Event) {
+        if self.forked.get() && !matches!(event, Event::Forked | Event::Close) {
+            // About something that is the parent's.
+            return;
+        }
         let mut actions = Vec::new();
         let state = {
             let mut machine = self.machine.borrow_mut();

@@ -61,7 +61,7 @@ impl Conn {
                 self.step(Event::Invalid(libc::EINVAL));
             }
             Err(error) => {
-                let cancelled = error.errno.0 == libc::ECANCELED;
+                let cancelled = error == dns::ResolveError::ENDED;
                 let memory = error.status == libc::EAI_MEMORY;
                 let (code, why) = if cancelled {
                     (libc::ECANCELED, "the resolver was shut down".to_owned())
@@ -92,8 +92,9 @@ impl Conn {
             failure::address(&addr)
         );
         let started = attempt::start(&addr, &options);
-        if !self.machine.borrow().awaits_attempt(index) {
-            // `on_socket` closed the connection, or ran the loop until the outcome was known: the socket goes.
+        if !self.machine.borrow().awaits_attempt(index) || self.forked.get() {
+            // `on_socket` closed the connection, ran the loop until the outcome was known, or took the loop over in a child:
+            // the socket goes.
             return;
         }
         let started = started.and_then(|socket| {

@@ -10,18 +10,19 @@ use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-/// Descriptors from here on have no room beside the fork generation.
-const LARGEST_DIRECT: u32 = 1 << 24;
-
 impl Conn {
     /// The transport, while bytes can be asked for: ENOTCONN before READY and after establishing failed, EPERM in a forked
     /// child: two processes on one TLS state would repeat nonces.
     fn stream(&self) -> Result<Rc<Transport>, Errno> {
         self.lp.check_process()?;
-        if !self.established.get() {
+        if !self.established.get() || self.is_parked() {
             return Err(Errno(libc::ENOTCONN));
         }
-        let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
+        let gone = || match self.forked.get() {
+            true => self.failure().map_or(libc::ECANCELED, |f| f.code),
+            false => libc::ENOTCONN,
+        };
+        let transport = self.transport().ok_or_else(|| Errno(gone()))?;
         if transport.session().is_some() {
             self.lp.at_lull(transport::release_idle_buffers);
         }
@@ -32,18 +33,17 @@ impl Conn {
     /// [`transport::send_now`] did not give goes to [`Conn::after_direct`]. Negative otherwise.
     #[inline(always)]
     pub fn direct_fd(&self) -> RawFd {
-        let fd = self.direct.get() ^ evloop::fork_generation();
-        match fd < LARGEST_DIRECT {
-            true => fd as RawFd,
+        let direct = self.direct.get();
+        match (direct >> 32) as u32 == evloop::fork_generation() {
+            true => direct as RawFd,
             false => -1,
         }
     }
 
     /// From now on bytes go straight to and from this socket.
     pub(super) fn go_direct(&self, fd: RawFd) {
-        if (0..LARGEST_DIRECT as RawFd).contains(&fd) {
-            self.direct.set(fd as u32 ^ evloop::fork_generation());
-        }
+        let generation = u64::from(evloop::fork_generation());
+        self.direct.set(generation << 32 | u64::from(fd as u32));
     }
 
     /// A direct read gave 0 or an error, a direct write an error: the same as `read` or `write` would have given.
@@ -54,7 +54,11 @@ impl Conn {
     ) -> Result<usize, Errno> {
         let transport = self.stream()?;
         match operation {
-            Operation::Read => self.after_read(transport.received(answer)),
+            Operation::Read => {
+                let result = transport.received(answer);
+                self.note_emptied(matches!(result, Err(Stop::Blocked)));
+                self.after_read(result)
+            }
             Operation::Write => self.wrote(&transport, transport.sent(answer)),
         }
     }
@@ -65,7 +69,9 @@ impl Conn {
         if buf.is_empty() {
             return Ok(0);
         }
-        self.after_read(transport.read(buf))
+        let result = transport.read(buf);
+        self.note_emptied(transport.was_emptied(&result, buf.len()));
+        self.after_read(result)
     }
 
     fn after_read(&self, result: Result<usize, Stop>) -> Result<usize, Errno> {
@@ -195,7 +201,7 @@ impl Conn {
     /// The program wants to read, and there is something left to be read or told.
     #[inline(always)]
     pub(super) fn may_read(&self) -> bool {
-        self.wants_readable.get() && !self.read_done.get()
+        self.wants_readable.get() != 0 && !self.read_done.get()
     }
 
     /// The loop has something for a connection that reached READY.

@@ -84,4 +84,9 @@ impl Attached for Linger {
     fn on_loop_freed(self: Rc<Self>) {
         self.end();
     }
+
+    fn on_forked(self: Rc<Self>) {
+        // The parent sends it.
+        self.end();
+    }
 }

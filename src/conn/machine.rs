@@ -84,7 +84,7 @@ pub enum ErrorKind {
 }
 
 /// Lengths of time; `None`: without limit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For the lookup.
     pub resolve: Option<Nanos>,
@@ -137,6 +137,9 @@ pub enum Cause {
     Invalid(c_int),
 }
 
+/// What ends a connection in a forked child: it is the parent's.
+const LOST: Cause = Cause::Transport(ErrorKind::Io, libc::ECANCELED);
+
 /// How an attempt failed, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptError {
@@ -172,8 +175,12 @@ pub enum Event {
     ReadEnded,
     /// The write side was shut.
     WriteEnded,
+    /// The program puts TLS on a READY plain connection, within these limits; they begin now.
+    Upgrade(Limits),
     /// The time given by [`Machine::next_timeout`] may have come; harmless when it has not.
     Timer,
+    /// The process that made it is the parent of this one, which has let go of all that the connection had.
+    Forked,
     /// The program closed it.
     Close,
 }
@@ -200,7 +207,8 @@ pub enum Action {
     StartTls,
     /// Close the connection's socket without ceremony (establishing failed).
     DropTransport,
-    /// Close the connection's socket in good order (the program closed a connection that was, or had been, READY).
+    /// Close the connection's socket in good order (the program closed a connection that was, or had been, READY; not
+    /// one in the handshake of an upgrade).
     CloseTransport,
     /// Report READY.
     ReportReady,
@@ -218,7 +226,7 @@ pub struct Timing {
     pub connect: Nanos,
     /// The handshake.
     pub tls: Nanos,
-    /// From the start to the outcome.
+    /// From the start to the outcome. An upgrade adds its own length, not what was talked before it.
     pub total: Nanos,
     /// Addresses tried.
     pub attempts: u32,
@@ -234,6 +242,24 @@ struct Pace {
     phase_started: Nanos,
 }
 
+impl Pace {
+    fn new(limits: Limits) -> Box<Pace> {
+        Box::new(Pace {
+            limits,
+            timers: Timers::default(),
+            started: 0,
+            phase_started: 0,
+        })
+    }
+
+    /// Establishing begins now; `spent` is what it took so far.
+    fn begin(&mut self, now: Nanos, spent: Nanos) {
+        self.started = now.saturating_sub(spent);
+        self.timers
+            .set_after(Timer::Deadline, now, self.limits.deadline);
+    }
+}
+
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -247,6 +273,7 @@ pub struct Machine {
     tls: bool,
     lookup_runs: bool,
     has_transport: bool,
+    /// READY was reported, and no upgrade has begun since.
     was_ready: bool,
     read_ended: bool,
     write_ended: bool,
@@ -257,12 +284,7 @@ impl Machine {
     pub fn new(limits: Limits, tls: bool) -> Machine {
         Machine {
             timing: Timing::default(),
-            pace: Some(Box::new(Pace {
-                limits,
-                timers: Timers::default(),
-                started: 0,
-                phase_started: 0,
-            })),
+            pace: Some(Pace::new(limits)),
             race: None,
             state: State::Init,
             tls,
@@ -311,9 +333,17 @@ impl Machine {
 
             (Resolving | Connecting | TlsHandshake, Event::Timer) => self.timer(now, actions),
 
+            (Init | Resolving | Connecting | TlsHandshake, Event::Forked) => {
+                self.fail(LOST, now, actions);
+            }
+
             (Ready, Event::TransportFailed(kind, errno)) => {
                 self.state = State::Error;
                 actions.push(Action::ReportError(Cause::Transport(kind, errno)));
+            }
+            (Ready, Event::Forked) => {
+                self.state = State::Error;
+                actions.push(Action::ReportError(LOST));
             }
             (Ready, Event::ReadEnded) => {
                 self.read_ended = true;
@@ -322,6 +352,10 @@ impl Machine {
             (Ready, Event::WriteEnded) => {
                 self.write_ended = true;
                 self.end_if_both_ended();
+            }
+
+            (Ready, Event::Upgrade(limits)) if !self.tls && !self.write_ended => {
+                self.upgrade(limits, now, actions);
             }
 
             // Too late, too early, or about something that is gone.
@@ -362,9 +396,7 @@ impl Machine {
 
     fn start(&mut self, start: Start, now: Nanos, actions: &mut Vec<Action>) {
         if let Some(pace) = &mut self.pace {
-            pace.started = now;
-            pace.timers
-                .set_after(Timer::Deadline, now, pace.limits.deadline);
+            pace.begin(now, 0);
         }
         match start {
             Start::Lookup => {
@@ -451,6 +483,17 @@ impl Machine {
     fn begin_tls(&mut self, now: Nanos, actions: &mut Vec<Action>) {
         self.enter(State::TlsHandshake, |limits| limits.tls, now);
         actions.push(Action::StartTls);
+    }
+
+    fn upgrade(&mut self, limits: Limits, now: Nanos, actions: &mut Vec<Action>) {
+        let mut pace = Pace::new(limits);
+        pace.begin(now, self.timing.total);
+        self.pace = Some(pace);
+        self.tls = true;
+        self.was_ready = false;
+        // What ended in plain text is for the handshake to meet.
+        self.read_ended = false;
+        self.begin_tls(now, actions);
     }
 
     fn become_ready(&mut self, now: Nanos, actions: &mut Vec<Action>) {

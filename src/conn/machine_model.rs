@@ -53,6 +53,13 @@ impl Driver {
             Event::AttemptFailed(address, _) => {
                 self.sockets.remove(&address);
             }
+            Event::Upgrade(_)
+                if before == State::Ready && !self.tls && !self.machine.write_ended =>
+            {
+                // A new establishing, with TLS: its outcome is awaited anew.
+                self.tls = true;
+                self.ready = false;
+            }
             _ => {}
         }
         let was_closed = self.closed;
@@ -71,7 +78,7 @@ impl Driver {
             );
             self.act(action);
         }
-        self.check(before);
+        self.check(before, event);
     }
 
     fn act(&mut self, action: Action) {
@@ -122,7 +129,7 @@ impl Driver {
     }
 
     /// The books and the state agree.
-    fn check(&self, before: State) {
+    fn check(&self, before: State, event: Event) {
         let state = self.machine.state();
         let racing = !self.sockets.is_empty();
         match state {
@@ -143,9 +150,14 @@ impl Driver {
             assert!(!self.machine.is_connect_timer_armed());
         }
         assert_eq!(self.machine.timing().attempts as usize, self.tried.len());
-        // States only go forward, but for Error, from which a close leads on.
+        // States only go forward, but for Error, from which a close leads on, and for an upgrade.
+        let back = match (before, state) {
+            (State::Error, State::Closed) => true,
+            (State::Ready, State::TlsHandshake) => matches!(event, Event::Upgrade(_)),
+            _ => false,
+        };
         assert!(
-            state as i32 >= before as i32 || (before, state) == (State::Error, State::Closed),
+            state as i32 >= before as i32 || back,
             "{before:?} to {state:?}"
         );
     }
@@ -193,8 +205,14 @@ impl Driver {
                 event(Event::ReadEnded);
                 event(Event::WriteEnded);
                 event(Event::TransportFailed(ErrorKind::Io, libc::ECONNRESET));
+                if !self.tls && !self.machine.write_ended {
+                    event(Event::Upgrade(limits()));
+                }
             }
             State::Closed | State::Error => {}
+        }
+        if !matches!(self.machine.state(), State::Closed | State::Error) {
+            event(Event::Forked);
         }
         if self.machine.next_timeout().is_some() {
             choices.push(Choice::WaitForTimer);
@@ -351,6 +369,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         21 => Event::ReadEnded,
         22 => Event::WriteEnded,
         23 => Event::Close,
+        24 => Event::Forked,
+        25..27 => Event::Upgrade(limits()),
         _ => Event::Timer,
     })
 }

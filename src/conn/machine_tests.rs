@@ -94,6 +94,7 @@ fn timed_out(address: usize) -> Action {
 
 const LOOKUP: Event = Event::Start(Start::Lookup);
 const CONNECTED: Event = Event::Start(Start::Connected);
+const UPGRADE: Event = Event::Upgrade(LIMITS);
 
 fn addresses(n: usize) -> Event {
     Event::Start(Start::Addresses(n))
@@ -606,6 +607,135 @@ fn an_end_before_ready_does_not_count() {
     assert_eq!(b.state(), State::Ready);
 }
 
+// --- TLS later ---
+
+/// READY without TLS after 5 ms, then 60 s of talk in plain text.
+fn talked() -> Bench {
+    let mut b = Bench::plain().through(&[addresses(1)]);
+    b.now += 5 * MS;
+    b.on(Event::AttemptConnected(0));
+    b.now += 60 * SECOND;
+    b
+}
+
+#[test]
+fn an_upgrade_goes_back_to_the_handshake_and_reports_anew() {
+    let mut b = talked();
+    let limits = Limits {
+        tls: Some(3 * SECOND),
+        ..NO_LIMITS
+    };
+    assert_eq!(b.on(Event::Upgrade(limits)), [StartTls]);
+    assert_eq!(b.state(), State::TlsHandshake);
+    assert_eq!(b.due(), Some(63 * SECOND + 5 * MS));
+    assert!(b.machine.is_connect_timer_armed());
+    b.now += 7 * MS;
+    assert_eq!(b.on(Event::TlsDone), [ReportReady]);
+    assert_eq!(b.state(), State::Ready);
+    assert_eq!(b.machine.next_timeout(), None);
+    // What was talked between the two is no part of establishing.
+    let timing = Timing {
+        resolve: 0,
+        connect: 5 * MS,
+        tls: 7 * MS,
+        total: 12 * MS,
+        attempts: 1,
+    };
+    assert_eq!(b.machine.timing(), timing);
+}
+
+#[test]
+fn an_upgrade_that_fails_releases_the_socket_before_the_report() {
+    let failed = Event::TransportFailed(ErrorKind::Certificate, libc::EPROTO);
+    let mut b = talked().through(&[UPGRADE]);
+    b.now += 7 * MS;
+    let cause = Cause::Transport(ErrorKind::Certificate, libc::EPROTO);
+    assert_eq!(b.on(failed), [DropTransport, ReportError(cause)]);
+    assert_eq!(b.state(), State::Error);
+    assert_eq!(b.machine.timing().total, 12 * MS);
+    assert_eq!(b.on(failed), []);
+    assert_eq!(b.on(UPGRADE), []);
+    assert_eq!(b.on(Event::Close), []);
+}
+
+#[test]
+fn an_upgrade_has_limits_of_its_own_that_begin_with_it() {
+    let mut b = talked().through(&[UPGRADE]);
+    assert_eq!(b.after(10 * SECOND - 1), []);
+    let cause = Cause::Timeout(Phase::Tls);
+    assert_eq!(b.after(1), [DropTransport, ReportError(cause)]);
+
+    let deadline = Limits {
+        deadline: Some(2 * SECOND),
+        ..LIMITS
+    };
+    let mut b = talked().through(&[Event::Upgrade(deadline)]);
+    assert_eq!(b.after(2 * SECOND - 1), []);
+    assert_eq!(b.after(1), [DropTransport, ReportError(cause)]);
+
+    let b = talked().through(&[Event::Upgrade(NO_LIMITS)]);
+    assert_eq!(b.machine.next_timeout(), None);
+    assert!(!b.machine.is_connect_timer_armed());
+}
+
+#[test]
+fn ends_count_from_the_upgrade_on() {
+    // The end of the plain text is for the handshake to meet.
+    let mut b = talked().through(&[Event::ReadEnded, UPGRADE, Event::TlsDone]);
+    assert_eq!(b.on(Event::WriteEnded), []);
+    assert_eq!(b.state(), State::Ready);
+    assert_eq!(b.on(Event::ReadEnded), []);
+    assert_eq!(b.state(), State::Closed);
+}
+
+#[test]
+fn an_upgrade_needs_a_plain_connection_that_can_be_written_to() {
+    let won = Event::AttemptConnected(0);
+    let reset = Event::TransportFailed(ErrorKind::Io, libc::ECONNRESET);
+    let tables: [(bool, &[Event]); 9] = [
+        (false, &[]),
+        (false, &[LOOKUP]),
+        (false, &[addresses(2)]),
+        (false, &[CONNECTED]),
+        (true, &[addresses(1), won]),
+        (true, &[addresses(1), won, Event::TlsDone]),
+        (false, &[addresses(1), won, Event::WriteEnded]),
+        (false, &[addresses(1), won, reset]),
+        (false, &[addresses(1), won, UPGRADE]),
+    ];
+    for (tls, events) in tables {
+        let mut b = Bench::new(LIMITS, tls).through(events);
+        let state = b.state();
+        assert_eq!(b.on(UPGRADE), [], "after {events:?}");
+        assert_eq!(b.state(), state);
+    }
+}
+
+// --- a forked child ---
+
+#[test]
+fn a_child_loses_what_its_parent_had_in_each_state() {
+    let lost = ReportError(Cause::Transport(ErrorKind::Io, libc::ECANCELED));
+    let mut resolving = Bench::tls().through(&[LOOKUP]);
+    assert_eq!(resolving.on(Event::Forked), [CancelLookup, lost]);
+    let mut connecting = Bench::tls().through(&[addresses(1)]);
+    let close = CloseAttempt {
+        address: 0,
+        timed_out: false,
+    };
+    assert_eq!(connecting.on(Event::Forked), [close, lost]);
+    let mut securing = Bench::tls().through(&[CONNECTED]);
+    assert_eq!(securing.on(Event::Forked), [DropTransport, lost]);
+    let mut ready = Bench::plain().through(&[addresses(1), Event::AttemptConnected(0)]);
+    assert_eq!(ready.on(Event::Forked), [lost]);
+    let mut upgrading = talked().through(&[UPGRADE]);
+    assert_eq!(upgrading.on(Event::Forked), [DropTransport, lost]);
+    for mut b in [resolving, connecting, securing, ready, upgrading] {
+        assert_eq!(b.state(), State::Error);
+        assert_eq!(b.on(Event::Forked), []);
+    }
+}
+
 // --- the close ---
 
 /// One of each event, those included that make no sense where they come.
@@ -627,6 +757,7 @@ fn one_of_each() -> Vec<Event> {
         Event::WriteEnded,
         Event::Timer,
         Event::Close,
+        Event::Upgrade(LIMITS),
     ]
 }
 
@@ -649,6 +780,12 @@ fn a_close_in_any_state_releases_everything_and_silences_the_machine() {
             &[CloseTransport],
         ),
         (false, &[CONNECTED, won, reset], &[CloseTransport]),
+        (false, &[CONNECTED, won, UPGRADE], &[DropTransport]),
+        (
+            false,
+            &[CONNECTED, won, UPGRADE, Event::TlsDone],
+            &[CloseTransport],
+        ),
         (
             false,
             &[addresses(1), Event::AttemptFailed(0, REFUSED)],

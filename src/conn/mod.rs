@@ -1,5 +1,6 @@
-//! One connection: `machine` and `race` decide, `driver` does (`establish` from a name to a socket, `secure` TLS on it), `io` moves
-//! the bytes.
+//! One connection: `machine` and `race` decide, `driver` does (`establish` from a name to a socket, `secure` TLS on it,
+//! `upgrade` later), `io` moves the bytes, `idle` ends what moves none; `linger` is what a closed one leaves, `forked` its
+//! end in a child of the process.
 //!
 //! Knows the loop, the resolver and the transport; must not know the C face: whoever owns a connection hears of it
 //! through an [`Observer`].
@@ -8,19 +9,23 @@ mod attempt;
 mod driver;
 mod establish;
 mod failure;
+mod forked;
 mod io;
 mod linger;
 pub mod machine;
 pub mod options;
 mod owner;
+mod parked;
 pub mod race;
 mod secure;
 mod timers;
+mod upgrade;
 pub mod view;
 
 pub use failure::Failure;
 pub use machine::{ErrorKind, State};
 pub use owner::Owner;
+pub use parked::Found;
 
 use crate::errno::Errno;
 use crate::evloop::{AttachKey, Attached, Interest, Loop, Timer, Watcher};
@@ -72,7 +77,9 @@ pub struct Conn {
     failure: OnceCell<Box<Failure>>,
     /// Texts that somebody asked for.
     told: OnceCell<Box<Told>>,
-    /// READY was reached at some time.
+    /// The program connected the socket: the host is an address, and no name to expect.
+    adopted: Cell<bool>,
+    /// READY was reached, and no upgrade has begun since.
     established: Cell<bool>,
     /// `close` was called.
     closed: Cell<bool>,
@@ -80,14 +87,19 @@ pub struct Conn {
     referenced: Cell<bool>,
     /// It is counted by the loop.
     holding: Cell<bool>,
-    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong), mixed with the fork
+    /// The socket, while bytes may go straight to and from the kernel (READY, plain, nothing wrong), below the fork
     /// generation, so that one look finds out that this is a child, too; [`NOT_DIRECT`] otherwise.
-    direct: Cell<u32>,
+    direct: Cell<u64>,
+    /// It was the parent's, and ended in this child.
+    forked: Cell<bool>,
+    /// The wait after which a read found nothing left.
+    emptied: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
     /// A callback of `on_ready_io` is running, which ends by looking at what there is to wait for.
     dispatching: Cell<bool>,
-    wants_readable: Cell<bool>,
+    /// Bits of [`parked`]: who wants to hear of what can be read.
+    wants_readable: Cell<u8>,
     wants_writable: Cell<bool>,
     /// A read has returned the failure, or the end of the stream.
     read_done: Cell<bool>,
@@ -118,6 +130,27 @@ struct Establishing {
     looked_up: bool,
     /// Why the connection cannot be made, or why the lookup failed.
     complaint: Option<String>,
+    /// It was READY before: see [`upgrade`].
+    upgrade: bool,
+    /// The first byte of the peer's handshake is still to be looked at.
+    unseen: bool,
+}
+
+impl Establishing {
+    fn new(options: Options) -> Box<Establishing> {
+        Box::new(Establishing {
+            options,
+            ascii_host: String::new(),
+            request: None,
+            addresses: Vec::new(),
+            attempts: Vec::new(),
+            reasons: Vec::new(),
+            looked_up: false,
+            complaint: None,
+            upgrade: false,
+            unseen: false,
+        })
+    }
 }
 
 impl Conn {
@@ -136,7 +169,7 @@ impl Conn {
         }
         if options.server_side {
             return Err(invalid(
-                "server_side is for conn_from_fd: a connection that is made here is the client",
+                "server_side is for conn_from_fd and conn_start_tls: a connection that is made here is the client",
             ));
         }
         if options.use_tls && unix && options.server_name.is_none() {
@@ -169,17 +202,8 @@ impl Conn {
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
         if options.use_tls {
-            let server = options.server_side;
-            let context_fits = server == options.tls.as_ref().is_some_and(|c| c.is_server());
-            // Where no context can be made, the loop says why.
-            if !context_fits && tls::available().is_ok() {
-                return Err(invalid(if server {
-                    "a TLS server needs a context of netconn_tls_server in tls"
-                } else {
-                    "the TLS context is a server's: set server_side, or use netconn_tls_client"
-                }));
-            }
-            if !server && options.server_name.is_none() {
+            options.check_side()?;
+            if !options.server_side && options.server_name.is_none() {
                 return Err(invalid(
                     "a TLS client on a descriptor needs server_name: nothing else says whom to expect",
                 ));
@@ -187,6 +211,7 @@ impl Conn {
         }
         let socket = driver::Adopted::check(fd)?;
         let conn = Conn::new(lp, &socket.host, &socket.port, options, observer)?;
+        conn.adopted.set(true);
         prepare(&conn);
         conn.begin_adopted(socket)?;
         conn.alive()
@@ -217,27 +242,21 @@ impl Conn {
             timer: RefCell::default(),
             attached: Cell::new(None),
             machine: RefCell::new(machine),
-            establishing: RefCell::new(Some(Box::new(Establishing {
-                options,
-                ascii_host: String::new(),
-                request: None,
-                addresses: Vec::new(),
-                attempts: Vec::new(),
-                reasons: Vec::new(),
-                looked_up: false,
-                complaint: None,
-            }))),
+            establishing: RefCell::new(Some(Establishing::new(options))),
             deferred: Cell::default(),
             failure: OnceCell::new(),
             told: OnceCell::new(),
+            adopted: Cell::new(false),
             established: Cell::new(false),
             closed: Cell::new(false),
             referenced: Cell::new(true),
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
+            forked: Cell::new(false),
+            emptied: Cell::new(0),
             interest: Cell::new(Interest::NONE),
             dispatching: Cell::new(false),
-            wants_readable: Cell::new(false),
+            wants_readable: Cell::new(0),
             wants_writable: Cell::new(false),
             read_done: Cell::new(false),
             write_done: Cell::new(false),
@@ -257,7 +276,8 @@ impl Conn {
         }
     }
 
-    fn rc(&self) -> Option<Rc<Conn>> {
+    /// The connection as what counts it.
+    pub fn rc(&self) -> Option<Rc<Conn>> {
         self.this.upgrade()
     }
 
@@ -293,6 +313,23 @@ impl Conn {
             self.lp.detach(key);
         }
         self.leave_owner();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// As given.
+    pub fn host(&self) -> &CStr {
+        // SAFETY: `new` made the text, NUL included, and `drop` alone gives it back.
+        unsafe { CStr::from_ptr(self.view.host.get()) }
+    }
+
+    /// As given, or the default.
+    pub fn port(&self) -> &CStr {
+        // SAFETY: as in `host`.
+        unsafe { CStr::from_ptr(self.view.port.get()) }
     }
 
     /// The loop it belongs to.
@@ -337,7 +374,9 @@ impl Conn {
 
     /// Whether `on_readable` is wanted.
     pub fn want_readable(&self, wanted: bool) {
-        self.wants_readable.set(wanted);
+        let others = self.wants_readable.get() & !parked::WANTED;
+        self.wants_readable
+            .set(others | if wanted { parked::WANTED } else { 0 });
         self.update_interest();
     }
 
@@ -534,10 +573,14 @@ impl Attached for Conn {
         self.attached.set(None);
         self.close();
     }
+
+    fn on_forked(self: Rc<Self>) {
+        self.end_in_child();
+    }
 }
 
-/// No mixture of a descriptor and a fork generation: those leave the sign bit alone.
-const NOT_DIRECT: u32 = u32::MAX;
+/// No descriptor, in any generation.
+const NOT_DIRECT: u64 = u64::MAX;
 
 /// The observer of a closed connection.
 struct Deaf;

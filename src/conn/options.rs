@@ -3,7 +3,7 @@
 use super::machine::Limits;
 use crate::clock::{self, Nanos, SECOND};
 use crate::errno::Errno;
-use crate::tls::{Context, Hold};
+use crate::tls::{self, Context, Hold};
 use std::ffi::c_int;
 use std::os::fd::RawFd;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -88,6 +88,20 @@ impl Options {
         // A quarter of the clock's range is as good as for ever, and adds up without overflow.
         let delay = clock::from_seconds(seconds).unwrap_or(Nanos::MAX / 4);
         Ok(delay.max(MINIMUM_ATTEMPT_DELAY))
+    }
+
+    /// Whether a context fits the side of the handshake that we are to be: EINVAL.
+    pub(super) fn check_side(&self) -> Result<(), Errno> {
+        let fits = self.server_side == self.tls.as_ref().is_some_and(|c| c.is_server());
+        // Where no context can be made, the loop says why.
+        if fits || tls::available().is_err() {
+            return Ok(());
+        }
+        Err(crate::log::invalid(if self.server_side {
+            "a TLS server needs a context of netconn_tls_server in tls"
+        } else {
+            "the TLS context is a server's: set server_side, or use netconn_tls_client"
+        }))
     }
 
     pub(super) fn limits(&self) -> Limits {

@@ -32,6 +32,11 @@ impl Conn {
         owner.into_any().downcast().ok()
     }
 
+    /// Whether somebody owns it.
+    pub fn has_owner(&self) -> bool {
+        self.owner.borrow().is_some()
+    }
+
     /// Who hears of it from now on. A closed connection is heard of no more.
     pub fn set_observer(&self, observer: &'static dyn Observer) {
         if !self.closed.get() {

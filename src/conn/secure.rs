@@ -1,13 +1,14 @@
 //! The connection's own socket: who watches it, TLS put on it, its end.
 
 use super::failure;
-use super::machine::{ErrorKind, Event};
+use super::machine::{ErrorKind, Event, State};
 use super::{client_context, linger, Conn, ALWAYS};
 use crate::dns;
 use crate::errno::Errno;
 use crate::evloop::Interest;
 use crate::tls;
 use crate::transport::{self, FailureKind, Operation, Stop, Transport};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 impl Conn {
@@ -40,17 +41,18 @@ impl Conn {
     }
 
     pub(super) fn start_tls(self: &Rc<Self>) {
-        let adopted = self.watcher.borrow().is_none();
+        let in_call = self.watcher.borrow().is_none() || self.is_upgrade();
         match self.secure() {
-            // Inside the call that adopted the socket: the first step, which may end it, is the loop's.
-            Ok(()) if adopted => {
+            // Inside the call that adopted the socket or asked for TLS on it: the first step, which may end it, is the
+            // loop's.
+            Ok(()) if in_call => {
                 let both = Interest(Interest::READ.0 | Interest::WRITE.0);
                 if let Err(errno) = self.watch(both.with(ALWAYS)) {
                     self.fail_watch(errno);
                 }
             }
             Ok(()) => self.on_handshake_io(),
-            Err(failure) if adopted => {
+            Err(failure) if in_call => {
                 self.note_failure(&failure);
                 self.defer(Event::TransportFailed(
                     error_kind(&failure),
@@ -101,9 +103,9 @@ impl Conn {
             })
         }
         .map_err(refused)?;
-        let plain = self.transport.take().and_then(Rc::into_inner);
-        let fd = plain.and_then(Transport::into_fd).ok_or_else(gone)?;
-        let secure = Transport::secure(fd, session, options.allow_truncation)?;
+        // Gone where a callback of the context has closed the connection.
+        let plain = self.transport().ok_or_else(gone)?;
+        let secure = plain.upgrade(session, options.allow_truncation)?;
         self.view.ssl.set(
             secure
                 .session()
@@ -117,6 +119,9 @@ impl Conn {
         let Some(transport) = self.transport() else {
             return;
         };
+        if let Some(failure) = self.foreign_first_byte(&transport) {
+            return self.fail_transport(failure);
+        }
         match transport.handshake() {
             Ok(()) => self.step(Event::TlsDone),
             Err(Stop::Blocked) => {
@@ -161,6 +166,29 @@ impl Conn {
             }
         };
         self.set_failure(error_kind(failure), failure.errno.0, message);
+    }
+
+    /// Gives the socket back to the program and ends the connection. ENOTCONN, ENOTSUP under TLS, EBUSY, EPERM: it is as it
+    /// was.
+    pub fn detach(self: &Rc<Self>) -> Result<OwnedFd, Errno> {
+        self.event_loop().check_process()?;
+        match self.state() {
+            State::Ready => {}
+            State::TlsHandshake => return Err(Errno(libc::ENOTSUP)),
+            _ => return Err(Errno(libc::ENOTCONN)),
+        }
+        let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
+        if transport.session().is_some() {
+            return Err(Errno(libc::ENOTSUP));
+        }
+        if transport.has_unsent() || transport.pending() > 0 {
+            return Err(Errno(libc::EBUSY));
+        }
+        // Out of the kernel's set first: a description that lives on would go on with its events.
+        self.drop_watcher();
+        let fd = transport.give_fd().ok_or(Errno(libc::ENOTCONN))?;
+        self.close();
+        Ok(fd)
     }
 
     /// The program closed a connection that was, or had been, READY.

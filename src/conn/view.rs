@@ -72,4 +72,25 @@ impl View {
             data: Cell::new(std::ptr::null_mut()),
         }
     }
+
+    /// Forgets the program's callbacks and pointers.
+    pub(super) fn forget_program(&self) {
+        for callback in [
+            &self.on_ready,
+            &self.on_error,
+            &self.readable_cb,
+            &self.writable_cb,
+        ] {
+            callback.set(None);
+        }
+        for pointer in [
+            &self.cb_arg,
+            &self.rw_arg,
+            &self.readable_arg,
+            &self.writable_arg,
+            &self.data,
+        ] {
+            pointer.set(std::ptr::null_mut());
+        }
+    }
 }

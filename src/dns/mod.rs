@@ -3,11 +3,12 @@
 //! Must not know what the addresses are for: no sockets are made here.
 //!
 //! A question about a literal is answered by [`literal`] alone. Any other goes to the resolver (`resolver`), which has it
-//! in its cache (`cache`) or has a thread ask the system (`system`), and puts the addresses into the order to try them
+//! in its cache (`cache`) or has a thread ask the system (`system`) or the program's own resolver (`custom`), and puts the addresses into the order to try them
 //! (`order`). `service`, `idna` and `status` are the vocabulary. This file joins the resolver, which knows threads but no
 //! loops, to the loop that wants the answer.
 
 mod cache;
+mod custom;
 mod idna;
 mod literal;
 mod order;
@@ -19,13 +20,14 @@ mod system;
 mod tests;
 
 pub use self::idna::to_ascii;
+pub use custom::Custom;
 pub use literal::literal;
 pub use status::{status_text, ResolveError};
 
 use crate::clock::Nanos;
 use crate::errno::Errno;
-use crate::evloop::{self, Completion, Loop};
-use resolver::{Reply, Resolver, Ticket};
+use crate::evloop::{self, AttachKey, Attached, Completer, Completion, Loop, Task};
+use resolver::{LookUp, Reply, Resolver, Ticket};
 use service::Service;
 use status::eai;
 use std::cell::Cell;
@@ -109,8 +111,13 @@ struct Pending {
     /// The loop counts it.
     holds: bool,
     completion: Rc<Completion>,
+    /// What was asked, to ask it again in a child.
+    query: Query,
+    /// Whom, and how often it had ended then.
+    asked: (Arc<Resolver>, u64),
     /// What the resolver has to be told when nobody waits any more.
-    interest: Option<(Arc<Resolver>, Ticket)>,
+    ticket: Option<Ticket>,
+    attached: Option<AttachKey>,
 }
 
 impl Request {
@@ -123,39 +130,107 @@ impl Request {
 
     /// The lookup alone does not keep the loop running: whoever asked counts for itself.
     pub fn unref(&self) {
-        if let Some(mut pending) = self.pending.take() {
+        self.with(|pending| {
             if std::mem::take(&mut pending.holds) {
                 if let Some(lp) = pending.lp.upgrade() {
                     lp.release();
                 }
             }
-            self.pending.set(Some(pending));
-        }
+        });
     }
 
     /// See [`Loop::check_thread`].
     pub fn check_thread(&self, function: &str) {
-        if let Some(pending) = self.pending.take() {
+        self.with(|pending| {
             if let Some(lp) = pending.lp.upgrade() {
                 lp.check_thread(function);
             }
-            self.pending.set(Some(pending));
-        }
+        });
     }
 
     /// Nothing is awaited any more: lets the loop and the resolver go.
     fn settle(&self) -> Option<Rc<Completion>> {
         let pending = self.pending.take()?;
-        if let (Some(lp), true) = (pending.lp.upgrade(), pending.holds) {
-            lp.release();
+        if let Some(lp) = pending.lp.upgrade() {
+            if pending.holds {
+                lp.release();
+            }
+            if let Some(key) = pending.attached {
+                lp.detach(key);
+            }
         }
-        if let Some((resolver, ticket)) = pending.interest {
-            // In a forked child the lookup is the parent's affair, and the resolver's lock may be held for ever.
+        if let Some(ticket) = pending.ticket {
+            let resolver = pending.asked.0;
+            // In a forked child the lookup is the parent's affair.
             if resolver::made().is_some_and(|made| Arc::ptr_eq(&made, &resolver)) {
                 resolver.withdraw(&ticket);
             }
         }
         Some(pending.completion)
+    }
+
+    /// Changes what is pending, if it still is.
+    fn with<R>(&self, work: impl FnOnce(&mut Pending) -> R) -> Option<R> {
+        let mut pending = self.pending.take()?;
+        let result = work(&mut pending);
+        self.pending.set(Some(pending));
+        Some(result)
+    }
+
+    /// Whether the resolver ended since it was asked.
+    fn has_ended(&self) -> bool {
+        let ended = self.with(|pending| {
+            let (resolver, ends) = &pending.asked;
+            resolver.ends() != *ends
+        });
+        ended.unwrap_or(false)
+    }
+
+    /// Asks the resolver; the answer goes to `completer`.
+    fn ask(&self, resolver: Arc<Resolver>, completer: Completer<Answer>) {
+        let asked = (Arc::clone(&resolver), resolver.ends());
+        let query = self.with(|pending| {
+            pending.asked = asked;
+            pending.query.clone()
+        });
+        let Some(query) = query else { return };
+        let reply: Reply = Box::new(move |answer| completer.complete(answer));
+        let known = literal(&query)
+            .map(Err)
+            .unwrap_or_else(|| Question::new(&query).map_err(Err));
+        match known {
+            Err(answer) => reply(answer),
+            Ok(question) => {
+                let ticket = resolver.ask(question, reply);
+                self.with(|pending| pending.ticket = ticket);
+            }
+        }
+    }
+}
+
+impl Attached for Request {
+    fn on_loop_freed(self: Rc<Self>) {
+        self.with(|pending| pending.attached = None);
+    }
+
+    fn on_forked(self: Rc<Self>) {
+        // The thread that was to answer is the parent's. Asked again from the loop: who ends with the fork cancels it before.
+        let lp = self.with(|pending| {
+            pending.ticket = None;
+            pending.lp.upgrade()
+        });
+        if let Some(lp) = lp.flatten() {
+            lp.defer(self);
+        }
+    }
+}
+
+impl Task for Request {
+    fn run(self: Rc<Self>) {
+        let completer = self.with(|pending| pending.completion.completer());
+        if let Some(completer) = completer.flatten() {
+            self.ask(resolver::current(), completer);
+        }
     }
 }
 
@@ -186,15 +261,14 @@ pub fn resolve(
         pending: Cell::new(None),
     });
     let settled = Settled(Rc::clone(&request));
-    let asked = (Arc::clone(&resolver), resolver.ends());
     let (completer, completion) = lp.completion(move |answer: Answer| {
-        settled.0.settle();
         // The resolver may have ended while the answer was on its way.
-        let (resolver, ends) = asked;
-        done(if resolver.ends() == ends {
-            answer
-        } else {
+        let ended = settled.0.has_ended();
+        settled.0.settle();
+        done(if ended {
             Err(ResolveError::ENDED)
+        } else {
+            answer
         });
     });
     lp.hold();
@@ -202,24 +276,12 @@ pub fn resolve(
         lp: Rc::downgrade(lp),
         holds: true,
         completion,
-        interest: None,
+        query,
+        asked: (Arc::clone(&resolver), resolver.ends()),
+        ticket: None,
+        attached: Some(lp.attach(request.clone())),
     }));
-    let reply: Reply = Box::new(move |answer| completer.complete(answer));
-    let known = literal(&query)
-        .map(Err)
-        .unwrap_or_else(|| Question::new(&query).map_err(Err));
-    match known {
-        Err(answer) => reply(answer),
-        Ok(question) => {
-            if let Some(ticket) = resolver.ask(question, reply) {
-                let pending = request.pending.take();
-                request.pending.set(pending.map(|pending| Pending {
-                    interest: Some((resolver, ticket)),
-                    ..pending
-                }));
-            }
-        }
-    }
+    request.ask(resolver, completer);
     Ok(request)
 }
 
@@ -246,6 +308,16 @@ pub fn forget(host: &str) {
 /// Answers are kept this long; `None` for ever, 0 not at all. For those that are kept already too.
 pub fn set_cache_ttl(ttl: Option<Nanos>) {
     resolver::current().set_ttl(ttl.unwrap_or(Nanos::MAX));
+}
+
+/// Names are looked up by the program's own function from now on; `None`: by the system's resolver. The cache is emptied.
+pub fn set_resolver(custom: Option<Custom>) {
+    let chosen =
+        custom.map(|custom| -> LookUp { Arc::new(move |question| custom.lookup(question)) });
+    // Without a resolver there is nothing to restore.
+    if chosen.is_some() || resolver::was_made() {
+        resolver::current().choose(chosen);
+    }
 }
 
 /// Makes the resolver ready; the first lookup does so too.

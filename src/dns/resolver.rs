@@ -11,6 +11,7 @@ use super::system::{self, Found};
 use super::{Answer, Question};
 use crate::clock::{self, Nanos, SECOND};
 use crate::errno::Errno;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -21,10 +22,12 @@ use std::time::Duration;
 /// What takes an answer away. Runs once, on any thread, with no lock held; must not block.
 pub(super) type Reply = Box<dyn FnOnce(Answer) + Send>;
 
+/// Looks a name up, for as long as it takes: the one place that knows how.
+pub(super) type LookUp = Arc<dyn Fn(&Question) -> Found + Send + Sync>;
+
 /// What a resolver is made of.
 pub(super) struct Setup {
-    /// Looks a name up, for as long as it takes: the one place that knows how.
-    pub(super) lookup: Box<dyn Fn(&Question) -> Found + Send + Sync>,
+    pub(super) lookup: LookUp,
     /// At most so many lookups at a time.
     pub(super) max_threads: usize,
     /// A thread without work ends after this time.
@@ -37,7 +40,8 @@ pub(super) struct Setup {
 
 /// Looks names up in threads of its own.
 pub(super) struct Resolver {
-    lookup: Box<dyn Fn(&Question) -> Found + Send + Sync>,
+    /// Where the program has not chosen another one.
+    lookup: LookUp,
     max_threads: usize,
     idle: Duration,
     stack: usize,
@@ -54,6 +58,11 @@ struct State {
     lookups: HashMap<Arc<Question>, Lookup>,
     /// Those of them that no thread has taken yet, by the lookup's number: oldest first.
     queue: BTreeMap<u64, Arc<Question>>,
+    /// Those that a thread is at with a function that was replaced meanwhile, by number: nobody joins them, and their answers
+    /// are not kept.
+    outdated: HashMap<u64, Lookup>,
+    /// The program's own function.
+    chosen: Option<LookUp>,
     /// The threads at work or ready for it. One that is stuck when the resolver ends leaves the table, and itself, when
     /// it comes back, goes.
     threads: HashMap<u64, Thread>,
@@ -172,16 +181,37 @@ impl Resolver {
     /// interest in, and that no thread has taken, is dropped; what a thread is at goes on, for the cache.
     pub(super) fn withdraw(&self, ticket: &Ticket) {
         let mut state = self.lock();
-        let Some(lookup) = state.lookups.get_mut(&ticket.question) else {
-            return;
-        };
-        let reply = lookup.replies.remove(&ticket.number);
-        let (number, unwanted) = (lookup.number, lookup.replies.is_empty());
-        if unwanted && state.queue.remove(&number).is_some() {
-            state.lookups.remove(&ticket.question);
+        let mut reply = None;
+        if let Some(lookup) = state.lookups.get_mut(&ticket.question) {
+            reply = lookup.replies.remove(&ticket.number);
+            let (number, unwanted) = (lookup.number, lookup.replies.is_empty());
+            if unwanted && state.queue.remove(&number).is_some() {
+                state.lookups.remove(&ticket.question);
+            }
+        }
+        if reply.is_none() {
+            let mut outdated = state.outdated.values_mut();
+            reply = outdated.find_map(|lookup| lookup.replies.remove(&ticket.number));
         }
         drop(state);
         drop(reply);
+    }
+
+    /// Names are looked up by this function from now on, by the first one for `None`. What is known from before is forgotten;
+    /// a lookup that a thread is at goes on, for those who have asked already.
+    pub(super) fn choose(&self, lookup: Option<LookUp>) {
+        let mut state = self.lock();
+        let before = std::mem::replace(&mut state.chosen, lookup);
+        let cache = std::mem::take(&mut state.cache);
+        let waiting: Vec<u64> = state.queue.keys().copied().collect();
+        let (queued, begun): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut state.lookups)
+            .into_iter()
+            .partition(|(_, lookup)| waiting.binary_search(&lookup.number).is_ok());
+        state.lookups = queued;
+        let begun = begun.into_values().map(|lookup| (lookup.number, lookup));
+        state.outdated.extend(begun);
+        drop(state);
+        drop((before, cache));
     }
 
     /// This name leaves the cache.
@@ -204,12 +234,13 @@ impl Resolver {
         let mut state = self.lock();
         self.ends.fetch_add(1, Ordering::SeqCst);
         // With their tables, so that a leak checker finds nothing.
-        let old = std::mem::take(&mut *state);
+        let mut old = std::mem::take(&mut *state);
         state.last_number = old.last_number;
+        state.chosen = old.chosen.take();
         // Under the lock: a later notification must not go to one of these.
         self.work.notify_all();
         drop(state);
-        for lookup in old.lookups.into_values() {
+        for lookup in old.lookups.into_values().chain(old.outdated.into_values()) {
             for reply in lookup.replies.into_values() {
                 reply(Err(ResolveError::ENDED));
             }
@@ -247,8 +278,10 @@ impl Resolver {
             }
             if let Some((lookup, question)) = state.queue.pop_first() {
                 state.set_busy(number, true);
+                let function = state.chosen.clone();
                 drop(state);
-                self.answer(&question, lookup, number);
+                let function = function.as_ref().unwrap_or(&self.lookup);
+                self.answer(function, &question, lookup, number);
                 state = self.lock();
                 continue;
             }
@@ -272,9 +305,9 @@ impl Resolver {
     }
 
     /// Looks it up and tells all who asked, unless the resolver ended meanwhile.
-    fn answer(&self, question: &Arc<Question>, number: u64, thread: u64) {
+    fn answer(&self, function: &LookUp, question: &Arc<Question>, number: u64, thread: u64) {
         // A panic must not take the thread, and with it the replies, away.
-        let found = catch_unwind(AssertUnwindSafe(|| (self.lookup)(question)))
+        let found = catch_unwind(AssertUnwindSafe(|| function(question)))
             .unwrap_or(Err(ResolveError::new(eai::EAI_FAIL)));
         let answer: Answer = found.and_then(|addresses| {
             let addresses = order::arrange(addresses);
@@ -287,14 +320,16 @@ impl Resolver {
         let mut state = self.lock();
         // Before anybody hears of the answer: who ends the resolver then waits for this thread.
         state.set_busy(thread, false);
-        // The resolver may have ended, and even begun an equal lookup anew.
-        if !matches!(state.lookups.get(question), Some(lookup) if lookup.number == number) {
-            return;
-        }
-        let lookup = state.lookups.remove(question);
-        if self.ttl.load(Ordering::Relaxed) > 0 {
-            state.cache.insert(question, &answer, now);
-        }
+        // The resolver may have ended or changed its function, and even begun an equal lookup anew.
+        let lookup = match state.lookups.get(question) {
+            Some(lookup) if lookup.number == number => {
+                if self.ttl.load(Ordering::Relaxed) > 0 {
+                    state.cache.insert(question, &answer, now);
+                }
+                state.lookups.remove(question)
+            }
+            _ => state.outdated.remove(&number),
+        };
         drop(state);
         for reply in lookup
             .into_iter()
@@ -336,8 +371,7 @@ impl Drop for SignalsBlocked {
     }
 }
 
-/// The process's resolver. In a forked child there is none of its threads, and its lock may be held for ever by one of
-/// them: the child makes another.
+/// The process's resolver. In a forked child there is none of its threads: the child makes another.
 struct ProcessWide {
     resolver: Arc<Resolver>,
     forks: u32,
@@ -349,8 +383,27 @@ static CURRENT: AtomicPtr<ProcessWide> = AtomicPtr::new(std::ptr::null_mut());
 /// How often this process is a child, since the first resolver.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-extern "C" fn count_fork() {
+thread_local! {
+    /// The lock of the process's resolver, from just before `fork` to just after it: so the child can read what the program
+    /// has chosen.
+    static AT_FORK: RefCell<Option<MutexGuard<'static, State>>> = const { RefCell::new(None) };
+}
+
+extern "C" fn before_fork() {
+    if let (_, Some(process_wide)) = existing() {
+        let guard = process_wide.resolver.lock();
+        // Fails on a thread that is already ending.
+        let _ = AT_FORK.try_with(|held| *held.borrow_mut() = Some(guard));
+    }
+}
+
+extern "C" fn after_fork() {
+    let _ = AT_FORK.try_with(|held| held.borrow_mut().take());
+}
+
+extern "C" fn after_fork_in_child() {
     FORKS.fetch_add(1, Ordering::SeqCst);
+    after_fork();
 }
 
 fn existing() -> (*mut ProcessWide, Option<&'static ProcessWide>) {
@@ -367,33 +420,50 @@ pub(super) fn made() -> Option<Arc<Resolver>> {
         .map(|p| Arc::clone(&p.resolver))
 }
 
+/// Whether this process or one that it was forked from has made one.
+pub(super) fn was_made() -> bool {
+    existing().1.is_some()
+}
+
 /// The resolver of this process.
 pub(super) fn current() -> Arc<Resolver> {
     static WATCH_FORKS: Once = Once::new();
     WATCH_FORKS.call_once(|| {
-        // SAFETY: the handler touches one atomic and lives as long as the library, which takes its handlers along when it
-        // is unloaded. It fails for lack of memory alone; then a child must not look names up before it executes another
-        // program.
-        unsafe { libc::pthread_atfork(None, None, Some(count_fork)) };
+        // SAFETY: the handlers touch one lock and one atomic and live as long as the library, which takes its handlers along
+        // when it is unloaded. It fails for lack of memory alone; then a child must not look names up before it executes
+        // another program.
+        unsafe {
+            libc::pthread_atfork(
+                Some(before_fork),
+                Some(after_fork),
+                Some(after_fork_in_child),
+            )
+        };
     });
     loop {
         if let Some(resolver) = made() {
             return resolver;
         }
         let (old, parents) = existing();
-        let ttl = match parents {
-            Some(parents) => parents.resolver.ttl.load(Ordering::Relaxed),
-            None => DEFAULT_TTL,
+        // What the program has set is inherited.
+        let (ttl, chosen) = match parents {
+            Some(parents) => (
+                parents.resolver.ttl.load(Ordering::Relaxed),
+                parents.resolver.lock().chosen.clone(),
+            ),
+            None => (DEFAULT_TTL, None),
         };
         let forks = FORKS.load(Ordering::SeqCst);
+        let resolver = Resolver::new(Setup {
+            lookup: Arc::new(system::lookup),
+            max_threads: threads_wanted(),
+            idle: IDLE,
+            ttl,
+            stack: stack_size(forks),
+        });
+        resolver.lock().chosen = chosen;
         let new = Box::into_raw(Box::new(ProcessWide {
-            resolver: Resolver::new(Setup {
-                lookup: Box::new(system::lookup),
-                max_threads: threads_wanted(),
-                idle: IDLE,
-                ttl,
-                stack: stack_size(forks),
-            }),
+            resolver,
             forks,
             _parents: old,
         }));

@@ -39,7 +39,7 @@ pub(super) fn numeric(ip: IpAddr, service: &Service, query: &Query) -> Found {
     )
 }
 
-fn c_string(text: &str) -> Result<CString, ResolveError> {
+pub(super) fn c_string(text: &str) -> Result<CString, ResolveError> {
     CString::new(text).map_err(|_| ResolveError::new(eai::EAI_NONAME))
 }
 
@@ -87,15 +87,25 @@ fn getaddrinfo(
     Ok(copied)
 }
 
-/// Copies the Internet addresses of a list.
+/// So many entries of a list are looked at: more are a mistake, such as a list that leads back into itself.
+const MOST: usize = 4096;
+
+/// Copies the Internet addresses of a list; what is none is passed over.
 ///
 /// # Safety
 /// `list` is NULL or the head of a list as `getaddrinfo` makes it, which nobody changes meanwhile.
-unsafe fn copy(list: *const libc::addrinfo) -> Found {
+pub(super) unsafe fn copy(list: *const libc::addrinfo) -> Found {
     let mut copied = Vec::new();
     let mut next = list;
-    // SAFETY: NULL, or an element of the list, whose elements are valid by the contract.
-    while let Some(entry) = unsafe { next.as_ref() } {
+    for looked_at in 0.. {
+        // SAFETY: NULL, or an element of the list, whose elements are valid by the contract.
+        let Some(entry) = (unsafe { next.as_ref() }) else {
+            break;
+        };
+        if looked_at == MOST {
+            crate::log!(Warn, "a resolver's list of more than {MOST} entries is cut");
+            break;
+        }
         next = entry.ai_next;
         // SAFETY: by the contract `ai_addr` is NULL or points to `ai_addrlen` bytes of a socket address.
         let Some(addr) = (unsafe { socket_address(entry) }) else {

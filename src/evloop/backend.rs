@@ -129,16 +129,17 @@ impl Kind {
         Ok(match self {
             #[cfg(target_os = "linux")]
             Kind::Epoll => Poller::Epoll(super::epoll::Epoll::new()?),
-            Kind::Polling => Poller::Polling(super::polling::Polling::new()?),
+            Kind::Polling => Poller::Polling(Box::new(super::polling::Polling::new()?)),
         })
     }
 }
 
-/// A poller of either kind, told apart by a comparison: a wait is too frequent for a call through a table.
+/// A poller of either kind, told apart by a comparison: a wait is too frequent for a call through a table. Small, because
+/// each wait moves it.
 pub(super) enum Poller {
     #[cfg(target_os = "linux")]
     Epoll(super::epoll::Epoll),
-    Polling(super::polling::Polling),
+    Polling(Box<super::polling::Polling>),
 }
 
 impl Poller {

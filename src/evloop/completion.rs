@@ -63,6 +63,17 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// Another way to the same closure, for when the first was lost in `fork`; the first value to arrive is delivered. Of the
+    /// same type, or nothing is. `None` when the loop is gone.
+    pub fn completer<T: Send + 'static>(&self) -> Option<Completer<T>> {
+        Some(Completer {
+            remote: self.lp.upgrade()?.remote.clone(),
+            number: self.number,
+            sent: false,
+            _value: PhantomData,
+        })
+    }
+
     /// The closure will never run.
     pub fn cancel(&self) {
         if let Some(lp) = self.lp.upgrade() {

@@ -4,11 +4,11 @@
 //! without the host's loop noticing.
 
 use super::backend::{Backend, Poller};
-use super::Loop;
+use super::{fork, Loop};
 use crate::clock::{Nanos, SECOND};
 use crate::errno::Errno;
 use std::cell::Cell;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 /// What a host watches.
@@ -28,7 +28,7 @@ fn owned(fd: RawFd) -> Result<OwnedFd, Errno> {
 }
 
 impl Embed {
-    fn new(poller: &Poller) -> Result<Embed, Errno> {
+    pub(super) fn new(poller: &Poller) -> Result<Embed, Errno> {
         // SAFETY: takes a flag, gives a new descriptor or -1.
         let outer = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
@@ -55,6 +55,33 @@ impl Embed {
             0 => Ok(()),
             _ => Err(Errno::last()),
         }
+    }
+
+    /// Takes the place of the one that the child shares with its parent, under the same number: what the host's loop
+    /// watches stays what it is called. A number that the host has closed meanwhile, and given to something else, is left
+    /// alone: then the number is a new one.
+    pub(super) fn replace(self, old: Embed) -> Embed {
+        let Embed { outer, timer, .. } = old;
+        fork::close_inherited(timer);
+        let number = outer.as_raw_fd();
+        if !fork::is_taken(number) {
+            // SAFETY: both are descriptors of ours, or `number` is free; the old set is the parent's, which keeps it.
+            if unsafe { libc::dup3(self.outer.as_raw_fd(), number, libc::O_CLOEXEC) } == number {
+                return Embed {
+                    outer,
+                    timer: self.timer,
+                    shown: self.shown,
+                };
+            }
+        }
+        let _ = outer.into_raw_fd();
+        self
+    }
+
+    /// The end in a child that shares it with its parent.
+    pub(super) fn abandon(self) {
+        fork::close_inherited(self.outer);
+        fork::close_inherited(self.timer);
     }
 
     /// The poller was replaced; the old one's set left with its descriptor.

@@ -1,7 +1,7 @@
 //! The poller of Linux, straight on `epoll`: one system call a wait.
 
 use super::backend::{Backend, Event, Key};
-use super::Interest;
+use super::{fork, Interest};
 use crate::errno::Errno;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -114,6 +114,7 @@ impl Backend for Epoll {
     }
 
     fn abandon(self) {
-        // Closing the child's descriptor leaves the shared set as it is.
+        // Closing the child's descriptor leaves the shared set as it is: a set ends with its last descriptor.
+        fork::close_inherited(self.set);
     }
 }

@@ -3,16 +3,13 @@
 //! A handler of `pthread_atfork` counts. It is registered with the first loop, so a program that only links the
 //! library is left alone. `vfork` and `posix_spawn` do not run it and need not: their child only execs.
 
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Once;
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// One fork, in [`generation`]: the low bits stay 0, so that a descriptor's number fits beside it.
-const ONE: u32 = 1 << 24;
-
-/// How often this process is a child, times 2^24, without its sign bit: differs from the value at a loop's making in a
-/// child alone (and would be equal again after 128 forks of forks).
+/// How often this process is a child: differs from the value at a loop's making in a child alone.
 #[inline]
 pub fn generation() -> u32 {
     FORKS.load(Ordering::Relaxed)
@@ -32,6 +29,25 @@ pub(super) fn watch_for_forks() {
     });
 }
 
+/// Whether the number of one of our eventfds, epoll sets or timers now stands for something else: the host closed all
+/// descriptors behind our back and opened others. As far as it can be told: such descriptors belong to no file, and so have
+/// no file type.
+pub(super) fn is_taken(fd: RawFd) -> bool {
+    // SAFETY: zeros are a valid stat to fill; any number is safe as a descriptor.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        libc::fstat(fd, &mut stat) == 0 && stat.st_mode & libc::S_IFMT != 0
+    }
+}
+
+/// Closes an eventfd, epoll set or timer that was inherited through `fork`, unless its number [`is_taken`]: our descriptor
+/// of it alone; what is shared with the parent lives on with the parent's.
+pub(super) fn close_inherited(fd: OwnedFd) {
+    if is_taken(fd.as_raw_fd()) {
+        let _ = fd.into_raw_fd();
+    }
+}
+
 extern "C" fn before() {
     super::registry::lock_for_fork();
 }
@@ -42,7 +58,6 @@ extern "C" fn after_in_parent() {
 
 extern "C" fn after_in_child() {
     // No other thread is there.
-    let next = generation().wrapping_add(ONE) & !(1 << 31);
-    FORKS.store(next, Ordering::Relaxed);
+    FORKS.store(generation().wrapping_add(1), Ordering::Relaxed);
     super::registry::unlock_in_child();
 }

@@ -11,7 +11,7 @@
 //! - `remote`: the half that any thread may touch; `wake`: its descriptor; `queue`: what is put off
 //! - `backend`: what a poller is; `epoll` and `polling`: the two there are
 //! - `embed`: a loop inside another one
-//! - `registry`: the process's loops; `fork`: how a child is told from its parent
+//! - `registry`: the process's loops; `fork`: how a child is told from its parent; `forked`: a loop in a child
 
 mod backend;
 mod completion;
@@ -19,6 +19,7 @@ mod embed;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod fork;
+mod forked;
 mod heap;
 mod polling;
 mod queue;
@@ -102,6 +103,11 @@ pub trait Task {
 pub trait Attached {
     /// The loop is being freed: release what is held, call nobody back.
     fn on_loop_freed(self: Rc<Self>);
+
+    /// This process is a child that takes the loop over from its parent (see [`Loop::after_fork`]): what the object shares
+    /// with the parent and must not be used by both ends here, without a byte sent. Calls nobody back: what has to be told is
+    /// deferred. The kernel's side still is the parent's.
+    fn on_forked(self: Rc<Self>) {}
 }
 
 /// What a round has to see to besides ready descriptors. A bit is raised by whoever adds something and settled before
@@ -116,8 +122,9 @@ impl Todo {
     const SIGNALS: u32 = 8;
     const UNPOLLABLE: u32 = 16;
     const TIMERS: u32 = 32;
+    const LATE: u32 = 64;
     /// What does not let a round wait.
-    const WORK: u32 = Todo::AGAIN | Todo::DEFERRED | Todo::SIGNALS | Todo::UNPOLLABLE;
+    const WORK: u32 = Todo::AGAIN | Todo::DEFERRED | Todo::SIGNALS | Todo::UNPOLLABLE | Todo::LATE;
 }
 
 /// The program's own object at a loop.
@@ -131,8 +138,8 @@ struct Attachment {
 /// It lives until [`Loop::free`], whoever else holds it.
 pub struct Loop {
     remote: Arc<Remote>,
-    /// Which process of a line of forks made it.
-    generation: u32,
+    /// Which process of a line of forks made it, or took it over.
+    generation: Cell<u32>,
     kind: Kind,
     /// `None` once the loop is freed.
     poller: RefCell<Option<Poller>>,
@@ -146,6 +153,7 @@ pub struct Loop {
     timers: RefCell<timers::Timers>,
     again: RefCell<queue::Queue<Rc<Watcher>>>,
     deferred: RefCell<queue::Queue<Rc<dyn Task>>>,
+    late: RefCell<queue::Queue<Rc<dyn Task>>>,
     signals: RefCell<signals::SignalList>,
     pending_signals: Cell<usize>,
     completions: completion::Completions,
@@ -156,6 +164,8 @@ pub struct Loop {
     active: Cell<usize>,
     /// How many waits there were: tells a round that another one ran inside it.
     waits: Cell<u32>,
+    /// The last wait had no room for more events: what it did not tell may be there all the same.
+    crowded: Cell<bool>,
     /// The descriptor whose handler is running.
     cursor: Cell<RawFd>,
     time: Cell<Nanos>,
@@ -188,7 +198,7 @@ impl Loop {
         poller.add_wake(remote.wake.raw_fd())?;
         let lp = Rc::new(Loop {
             remote: Arc::new(remote),
-            generation: fork::generation(),
+            generation: Cell::new(fork::generation()),
             kind,
             poller: RefCell::new(Some(poller)),
             events: Cell::default(),
@@ -197,6 +207,7 @@ impl Loop {
             timers: RefCell::default(),
             again: RefCell::new(queue::Queue::new()),
             deferred: RefCell::new(queue::Queue::new()),
+            late: RefCell::new(queue::Queue::new()),
             signals: RefCell::default(),
             pending_signals: Cell::new(0),
             completions: completion::Completions::default(),
@@ -206,6 +217,7 @@ impl Loop {
             active: Cell::new(0),
             // Not 0, which a new descriptor's last removal is.
             waits: Cell::new(1),
+            crowded: Cell::new(false),
             cursor: Cell::new(-1),
             time: Cell::new(0),
             time_known: Cell::new(false),
@@ -262,6 +274,35 @@ impl Loop {
             self.raise(Todo::DEFERRED);
             self.work_added();
         }
+    }
+
+    /// Runs `task` at the end of the round that is running, without another wait: for what needs to know no more than the
+    /// kernel has just told. At the end of the next round where none is running, or `task` is added by such a task. Keeps `run`
+    /// running until then. Gone with the loop.
+    pub fn defer_to_round_end(&self, task: Rc<dyn Task>) {
+        if !self.is_freed() {
+            self.late.borrow_mut().push(task);
+            self.raise(Todo::LATE);
+            self.work_added();
+        }
+    }
+
+    /// The number of the last wait: what was seen under the same number was seen in this round. Never 0 but after four
+    /// thousand million waits.
+    #[inline(always)]
+    pub fn wait_number(&self) -> u32 {
+        self.waits.get()
+    }
+
+    /// Whether a callback of a round is on the stack.
+    #[inline]
+    pub fn is_in_round(&self) -> bool {
+        self.is_running()
+    }
+
+    /// Whether there was no room for all that the last wait could have told.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.get()
     }
 
     /// Ties an object's life to the loop's.
@@ -357,9 +398,7 @@ impl Loop {
     /// The first thread that runs it owns it.
     fn claim_thread(&self) {
         if self.remote.owner.load(Ordering::Relaxed) == 0 {
-            // SAFETY: gettid takes nothing and cannot fail.
-            let tid = unsafe { libc::gettid() };
-            self.remote.owner.store(tid, Ordering::Relaxed);
+            self.remote.owner.store(thread_id(), Ordering::Relaxed);
         }
     }
 
@@ -369,8 +408,7 @@ impl Loop {
         #[cfg(debug_assertions)]
         {
             let owner = self.remote.owner.load(Ordering::Relaxed);
-            // SAFETY: gettid takes nothing and cannot fail.
-            let here = unsafe { libc::gettid() };
+            let here = thread_id();
             if owner != 0 && owner != here && self.check_process().is_ok() {
                 crate::log!(
                     Error,
@@ -383,7 +421,7 @@ impl Loop {
     /// EPERM in a process that was forked since the loop was made.
     #[inline]
     pub fn check_process(&self) -> Result<(), Errno> {
-        if self.generation == fork::generation() {
+        if self.generation.get() == fork::generation() {
             Ok(())
         } else {
             Err(Errno(libc::EPERM))
@@ -416,6 +454,8 @@ impl Loop {
         // Taken first and dropped then, with nothing borrowed: what goes may reach for other parts of the loop.
         let deferred = self.deferred.borrow_mut().take_all();
         drop(deferred);
+        let late = self.late.borrow_mut().take_all();
+        drop(late);
         let again = self.again.borrow_mut().take_all();
         drop(again);
         let messages = self.remote.close();
@@ -453,14 +493,24 @@ impl Loop {
     }
 
     fn close_kernel(&self) {
-        let poller = self.poller.take();
-        if let Some(poller) = poller {
-            match self.check_process() {
-                Ok(()) => drop(poller),
-                Err(_) => poller.abandon(),
+        let (poller, embed) = (self.poller.take(), self.embed.take());
+        match self.check_process() {
+            Ok(()) => drop((poller, embed)),
+            Err(_) => {
+                if let Some(poller) = poller {
+                    poller.abandon();
+                }
+                if let Some(embed) = embed {
+                    embed.abandon();
+                }
+                self.remote.wake.abandon();
             }
         }
-        let embed = self.embed.take();
-        drop(embed);
     }
+}
+
+/// The kernel's number of this thread.
+fn thread_id() -> i32 {
+    // SAFETY: gettid takes nothing and cannot fail.
+    unsafe { libc::gettid() }
 }

@@ -1,5 +1,6 @@
 //! What the process has of loops: all of them, the default one, and the lock that `fork` waits for.
 
+use super::remote::HeldInbox;
 use super::signals::Signals;
 use super::{fork, Loop};
 use crate::errno::Errno;
@@ -55,15 +56,26 @@ pub(super) fn lock() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is locked from just before `fork` to just after it, so that in the child no other thread holds it for ever.
+struct Held {
+    // Opened in this order.
+    inboxes: Vec<HeldInbox>,
+    registry: MutexGuard<'static, Registry>,
+}
+
 thread_local! {
-    /// The lock, from just before `fork` to just after it, so that no other thread holds it in the child for ever.
-    static AT_FORK: RefCell<Option<MutexGuard<'static, Registry>>> = const { RefCell::new(None) };
+    static AT_FORK: RefCell<Option<Held>> = const { RefCell::new(None) };
 }
 
 pub(super) fn lock_for_fork() {
-    let guard = lock();
-    // Fails on a thread that is already ending: the child then has a lock for ever taken, and no more.
-    let _ = AT_FORK.try_with(|held| *held.borrow_mut() = Some(guard));
+    let registry = lock();
+    let inboxes = registry
+        .loops
+        .iter()
+        .map(|owned| owned.0.remote.hold_inbox())
+        .collect();
+    // Fails on a thread that is already ending: the child then has locks for ever taken, and no more.
+    let _ = AT_FORK.try_with(|held| *held.borrow_mut() = Some(Held { inboxes, registry }));
 }
 
 pub(super) fn unlock_in_parent() {
@@ -72,10 +84,14 @@ pub(super) fn unlock_in_parent() {
 
 pub(super) fn unlock_in_child() {
     let _ = AT_FORK.try_with(|held| {
-        if let Some(mut registry) = held.borrow_mut().take() {
+        if let Some(Held {
+            inboxes,
+            mut registry,
+        }) = held.borrow_mut().take()
+        {
+            drop(inboxes);
             for owned in &registry.loops {
-                // A fork inside a callback: the child must not go on with the round.
-                owned.0.remote.interrupt();
+                owned.0.remote.note_fork();
             }
             registry.signals.restore_in_child();
         }
@@ -112,6 +128,17 @@ pub(super) fn default_loop() -> Result<*const Loop, Errno> {
     let address = Rc::as_ptr(&made);
     registry.default = Some((Address(address), fork::generation()));
     Ok(address)
+}
+
+/// A child took a loop of its parent's over: where that was the default one, it is so again, unless the child has made
+/// another.
+pub(super) fn took_over(lp: &Loop) {
+    let mut registry = lock();
+    if let Some((address, generation)) = &mut registry.default {
+        if std::ptr::eq(address.0, lp) {
+            *generation = fork::generation();
+        }
+    }
 }
 
 /// Frees every loop that nobody is running, then calls the hooks.

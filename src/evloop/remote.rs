@@ -8,8 +8,10 @@ use super::wake::Wake;
 use crate::errno::Errno;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{
+    fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Something for the loop to do.
 pub(super) enum Message {
@@ -41,6 +43,8 @@ pub struct Remote {
     pub(super) depth: AtomicU32,
     /// The thread that is running it ([`this_thread`]), 0 for none.
     running_on: AtomicUsize,
+    /// That thread waits for the kernel, with nothing of the loop half done.
+    waiting: AtomicBool,
     /// The first thread that ran it (its kernel id), 0 before.
     pub(super) owner: AtomicI32,
     /// Whether a host watches the loop's descriptor: then even the loop's own thread has to ring.
@@ -48,8 +52,19 @@ pub struct Remote {
     /// One bit for each signal that arrived, number 1 lowest.
     signals: AtomicU64,
     pub(super) wake: Wake,
-    /// The process that the wake-up descriptor belongs to.
-    generation: u32,
+    /// The process that the wake-up descriptor belongs to ([`fork::generation`]).
+    generation: AtomicU32,
+    /// Breaks that only kept children from going on with a round of their parent's.
+    fork_breaks: AtomicU32,
+    /// When this process was forked, a thread that is not here was at work in the loop: nobody knows how far it came.
+    torn: AtomicBool,
+}
+
+/// The inbox of a loop, locked by the thread that is about to fork.
+pub(super) struct HeldInbox {
+    // Before `_remote`: the guard goes first.
+    _inbox: MutexGuard<'static, Inbox>,
+    _remote: Arc<Remote>,
 }
 
 /// A number that tells living threads apart, never 0, for the price of a thread-local's address.
@@ -71,11 +86,14 @@ impl Remote {
             state: AtomicU32::new(0),
             depth: AtomicU32::new(0),
             running_on: AtomicUsize::new(0),
+            waiting: AtomicBool::new(false),
             owner: AtomicI32::new(0),
             embedded: AtomicBool::new(false),
             signals: AtomicU64::new(0),
             wake: Wake::new()?,
-            generation: fork::generation(),
+            generation: AtomicU32::new(fork::generation()),
+            fork_breaks: AtomicU32::new(0),
+            torn: AtomicBool::new(false),
         })
     }
 
@@ -84,7 +102,61 @@ impl Remote {
     }
 
     fn same_process(&self) -> bool {
-        self.generation == fork::generation()
+        self.generation.load(Ordering::Relaxed) == fork::generation()
+    }
+
+    /// Locks the inbox until after `fork`, so that no other thread is half through changing it.
+    pub(super) fn hold_inbox(self: &Arc<Remote>) -> HeldInbox {
+        let inbox: MutexGuard<'_, Inbox> = self.lock();
+        // SAFETY: the lifetime alone changes. The mutex lives in the `Remote`, whose count is taken right below and dropped
+        // after the guard (fields go in their order), at an address that does not move.
+        let inbox: MutexGuard<'static, Inbox> = unsafe { std::mem::transmute(inbox) };
+        HeldInbox {
+            _inbox: inbox,
+            _remote: Arc::clone(self),
+        }
+    }
+
+    /// In a child, from the handler of `fork`: a round of the parent's ends, and of the parent's other threads nothing is
+    /// left.
+    pub(super) fn note_fork(&self) {
+        self.interrupt();
+        self.fork_breaks.fetch_add(1, Ordering::Relaxed);
+        if self.depth.load(Ordering::Relaxed) > 0 && !self.runs_here() {
+            if self.waiting.load(Ordering::Relaxed) {
+                self.depth.store(0, Ordering::SeqCst);
+                self.running_on.store(0, Ordering::Relaxed);
+            } else {
+                self.torn.store(true, Ordering::Relaxed);
+            }
+        }
+        self.waiting.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether what the parent left here can be used at all.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn.load(Ordering::Relaxed)
+    }
+
+    /// The child takes it over, with a wake-up descriptor of its own. Rounds on this thread's stack may go on, signals
+    /// that had arrived were the parent's.
+    pub(super) fn take_over(&self, wake: Wake) {
+        self.wake.replace(wake);
+        let breaks = self.fork_breaks.swap(0, Ordering::Relaxed);
+        self.state.fetch_sub(breaks * BREAK, Ordering::SeqCst);
+        self.take_signals();
+        if self.owner.load(Ordering::Relaxed) != 0 {
+            self.owner.store(super::thread_id(), Ordering::Relaxed);
+        }
+        self.generation.store(fork::generation(), Ordering::SeqCst);
+    }
+
+    /// The thread that runs the loop begins or ends a wait for the kernel.
+    #[inline]
+    pub(super) fn set_waiting(&self, waiting: bool) {
+        // Read in the copy of our memory that a child gets: there this stands between what was done before and after it.
+        self.waiting.store(waiting, Ordering::Release);
+        fence(Ordering::Release);
     }
 
     /// Runs `work` once on the loop; work posted by one thread runs in order. EPERM in a forked child, ENOMEM,
@@ -162,13 +234,7 @@ impl Remote {
 
     /// The loop is gone: nothing more is taken. Gives back what was never run.
     pub(super) fn close(&self) -> VecDeque<Message> {
-        let mut inbox = match self.inbox.try_lock() {
-            Ok(inbox) => inbox,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // A thread of the parent held it when this process was forked: nobody will ever open it.
-            Err(TryLockError::WouldBlock) if !self.same_process() => return VecDeque::new(),
-            Err(TryLockError::WouldBlock) => self.lock(),
-        };
+        let mut inbox = self.lock();
         inbox.closed = true;
         self.state.fetch_and(!MESSAGES, Ordering::SeqCst);
         inbox.messages.take_all()

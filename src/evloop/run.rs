@@ -1,8 +1,9 @@
 //! Rounds: what happens in which order, and when a run ends.
 //!
 //! A round: bring the kernel's set up to date; wait; dispatch ready descriptors, then what asked for `again`, deferred
-//! tasks, posted work, timers, signals. What is added in a round runs in a later one. Readiness comes before timers, so
-//! that a process that was stopped for a while sees the answer before the time-out.
+//! tasks, posted work, timers, signals, and last what was put off to the round's end. All else that is added in a round
+//! runs in a later one. Readiness comes before timers, so that a process that was stopped for a while sees the answer
+//! before the time-out.
 //!
 //! Between two callbacks anything may have happened. A break or `free` is seen by the number of breaks, a nested round by
 //! the number of waits: then the outer round leaves its events, which the kernel gives again, and the shared queues.
@@ -26,6 +27,8 @@ const FOREVER: Nanos = Nanos::MAX;
 const AT_ONCE: Nanos = 0;
 /// How long nothing happens in a lull, in milliseconds.
 const LULL_MS: i32 = 1000;
+/// So many events and more may be as many as there was room for: no poller has room for fewer.
+const CROWD: usize = 256;
 /// The cursor between two descriptors' callbacks.
 const NO_FD: i32 = -1;
 
@@ -169,6 +172,7 @@ impl Loop {
     fn is_alive(&self) -> bool {
         self.active.get() > 0
             || !self.deferred.borrow().is_empty()
+            || !self.late.borrow().is_empty()
             || self.remote.has_messages()
             || self.pending_signals.get() > 0
     }
@@ -182,6 +186,7 @@ impl Loop {
             (Todo::CHANGES, changes),
             (Todo::AGAIN, !self.again.borrow().is_empty()),
             (Todo::DEFERRED, !self.deferred.borrow().is_empty()),
+            (Todo::LATE, !self.late.borrow().is_empty()),
             (Todo::SIGNALS, self.pending_signals.get() > 0),
             (Todo::UNPOLLABLE, table.has_unpollable()),
             (Todo::TIMERS, timers),
@@ -241,7 +246,7 @@ impl Loop {
         self.report(troubles);
     }
 
-    fn report(&self, troubles: Vec<Trouble>) {
+    pub(super) fn report(&self, troubles: Vec<Trouble>) {
         for trouble in troubles {
             match trouble {
                 Trouble::Closed(fd) => {
@@ -320,10 +325,7 @@ impl Loop {
             let timeout = if self.has_work() { 0 } else { timeout };
             let lull = self.lull.get().is_some() && !(0..=LULL_MS).contains(&timeout);
             let timeout = if lull { LULL_MS } else { timeout };
-            let waited = match self.poller.borrow_mut().as_mut() {
-                Some(poller) => poller.wait(events, timeout),
-                None => return Err(Errno(libc::EINVAL)),
-            };
+            let waited = self.wait_for_kernel(events, timeout);
             match waited {
                 Ok(()) if lull && events.is_empty() && !self.has_work() => self.have_lull(),
                 Ok(()) => return Ok(due || (armed && events.is_empty())),
@@ -331,6 +333,20 @@ impl Loop {
                 Err(errno) => return Err(errno),
             }
         }
+    }
+
+    /// One wait of the poller.
+    #[inline(always)]
+    fn wait_for_kernel(&self, events: &mut Vec<Event>, timeout: i32) -> Result<(), Errno> {
+        // Taken out, so that nothing is borrowed in a child that another thread forks meanwhile.
+        let Some(mut poller) = self.poller.take() else {
+            return Err(Errno(libc::EINVAL));
+        };
+        self.remote.set_waiting(true);
+        let waited = poller.wait(events, timeout);
+        self.remote.set_waiting(false);
+        *self.poller.borrow_mut() = Some(poller);
+        waited
     }
 
     /// Rounds that have nothing but ready descriptors, for as long as they come: what most rounds of a busy loop are, with
@@ -350,13 +366,17 @@ impl Loop {
             let wait = self.waits.get().wrapping_add(1);
             self.waits.set(wait);
             let round = Round { breaks, wait };
-            let Ok(ready) = wait_on(set, room, self.lull_timeout.get()) else {
+            self.remote.set_waiting(true);
+            let waited = wait_on(set, room, self.lull_timeout.get());
+            self.remote.set_waiting(false);
+            let Ok(ready) = waited else {
                 break;
             };
             self.time_known.set(false);
             if self.remote.is_disturbed(breaks) {
                 let mut ready = ready.to_vec();
                 self.full_round(round, &mut ready, false);
+                self.run_late(round);
                 break;
             }
             if ready.is_empty() {
@@ -364,6 +384,9 @@ impl Loop {
                 continue;
             }
             self.dispatch_ready(round, ready);
+            if self.todo.get() & Todo::LATE != 0 {
+                self.run_late(round);
+            }
             if self.waits.get() != wait {
                 break;
             }
@@ -385,10 +408,14 @@ impl Loop {
         let result = match self.wait(&mut events, limit) {
             Ok(look_at_timers) => {
                 self.time_known.set(false);
-                Ok(if look_at_timers || self.has_work() {
+                let ran = if look_at_timers || self.has_work() {
                     self.full_round(round, &mut events, look_at_timers)
                 } else {
                     self.dispatch_ready(round, &events)
+                };
+                Ok(match self.todo.get() & Todo::LATE {
+                    0 => ran,
+                    _ => ran + self.run_late(round),
                 })
             }
             Err(errno) => Err(errno),
@@ -411,6 +438,7 @@ impl Loop {
         let deferred = self.deferred.borrow().mark();
         let posted = self.remote.mark();
         let armed = self.timers.borrow().heap.mark();
+        self.crowded.set(events.len() >= CROWD);
 
         self.table.borrow().unpollable_events(events);
         if !self.goes_on(round) {
@@ -518,6 +546,23 @@ impl Loop {
             };
             task.run();
             ran += 1;
+        }
+        ran
+    }
+
+    #[cold]
+    fn run_late(&self, round: Round) -> usize {
+        let mark = self.late.borrow().mark();
+        let mut ran = 0;
+        while self.goes_on(round) {
+            let Some(task) = self.late.borrow_mut().take_before(mark) else {
+                break;
+            };
+            task.run();
+            ran += 1;
+        }
+        if self.late.borrow().is_empty() {
+            self.todo.set(self.todo.get() & !Todo::LATE);
         }
         ran
     }

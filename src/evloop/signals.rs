@@ -223,6 +223,23 @@ impl Loop {
         }
     }
 
+    /// In a child that takes the loop over: its watchers are told of the child's signals from now on. What had arrived was
+    /// the parent's.
+    pub(super) fn watch_signals_again(&self) -> Result<(), Errno> {
+        let watchers: Vec<_> = self
+            .signals
+            .borrow()
+            .iter()
+            .map(|(w, _)| w.clone())
+            .collect();
+        let mut registry = registry::lock();
+        for watcher in watchers.iter().filter(|w| w.started.get()) {
+            watcher.clear_pending();
+            registry.signals.subscribe(watcher.signum, &self.remote)?;
+        }
+        Ok(())
+    }
+
     /// The next watcher to tell. What is not told in this round (a break) waits for the next.
     pub(super) fn next_signal(&self) -> Option<(Rc<dyn SignalHandler>, c_int)> {
         let signals = self.signals.borrow();

@@ -68,6 +68,14 @@ impl<T> Slots<T> {
         }
     }
 
+    /// All values that are there.
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Used(value) => Some(value),
+            Slot::Free(_) => None,
+        })
+    }
+
     /// Takes the last value; the places before it stay.
     pub(super) fn pop(&mut self) -> Option<T> {
         while let Some(slot) = self.slots.pop() {

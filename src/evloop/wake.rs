@@ -1,10 +1,12 @@
 //! The descriptor that ends a wait from elsewhere: written by any thread and by signal handlers.
 
+use super::fork;
 use crate::errno::Errno;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-/// An eventfd.
-pub(super) struct Wake(OwnedFd);
+/// An eventfd: its number, which [`Wake::replace`] changes while others may ring.
+pub(super) struct Wake(AtomicI32);
 
 impl Wake {
     pub(super) fn new() -> Result<Wake, Errno> {
@@ -13,19 +15,50 @@ impl Wake {
         if fd < 0 {
             return Err(Errno::last());
         }
-        // SAFETY: `fd` was just opened here and nobody else owns it.
-        Ok(Wake(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Ok(Wake(AtomicI32::new(fd)))
+    }
+
+    /// Takes the place of an eventfd that a child shares with its parent, and closes the child's descriptor of that one.
+    pub(super) fn replace(&self, fresh: Wake) {
+        let old = self.0.swap(fresh.into_raw_fd(), Ordering::SeqCst);
+        // SAFETY: `self` owned the number and has just given it up.
+        fork::close_inherited(unsafe { OwnedFd::from_raw_fd(old) });
     }
 
     /// Ends the current wait or else the next one. Async-signal-safe, except that it may change `errno`.
     pub(super) fn ring(&self) {
         let one = 1u64;
         // SAFETY: writes eight bytes from `one`. EAGAIN, the only failure, means that the counter is full: it was rung.
-        unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) };
+        unsafe { libc::write(self.raw_fd(), (&raw const one).cast(), 8) };
     }
 
     pub(super) fn raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Closes it in a child that shares it with its parent and has not replaced it.
+    pub(super) fn abandon(&self) {
+        let old = self.0.swap(-1, Ordering::SeqCst);
+        if old >= 0 {
+            // SAFETY: as in `replace`.
+            fork::close_inherited(unsafe { OwnedFd::from_raw_fd(old) });
+        }
+    }
+}
+
+impl IntoRawFd for Wake {
+    fn into_raw_fd(self) -> RawFd {
+        self.0.swap(-1, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        let fd = *self.0.get_mut();
+        if fd >= 0 {
+            // SAFETY: owned since `new` or `replace`, and given up with this.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
     }
 }
 

@@ -94,8 +94,13 @@ impl Context {
         is_server() -> bool;
         connect(Peer<'_>) -> Result<Session, Error>;
         accept() -> Result<Session, Error>;
+        terms(&str) -> Terms;
     }
 }
+
+/// Nothing is verified under any.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Terms {}
 
 /// No handshake can begin.
 #[derive(Debug)]
@@ -110,6 +115,7 @@ impl Session {
         reused() -> bool;
         verifies() -> bool;
         verify_result() -> i64;
+        terms() -> Terms;
         peer_certificate() -> Option<Certificate>;
     }
 }

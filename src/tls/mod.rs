@@ -5,7 +5,7 @@
 //! - [`pem`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
 //! - [`alpn`], [`sessions`], [`key`], [`tickets`]: what else a handshake decides
-//! - [`context`], [`hold`], [`session`], [`default`]: the objects that other rooms see
+//! - [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
 //! - [`types`]: the plain values that pass between this room and others
 //!
 //! In a build without the crate's feature `tls` the file `absent.rs` stands for this one: the same surface, where no
@@ -25,6 +25,7 @@ mod queue;
 mod session;
 mod sessions;
 mod sys;
+mod terms;
 mod tickets;
 mod trust;
 mod types;
@@ -38,6 +39,7 @@ pub use hold::Hold;
 pub use openssl_sys::SSL;
 pub use queue::with_clean_queue;
 pub use session::Session;
+pub use terms::Terms;
 pub use types::{
     AlpnCallback, Certificate, Checked, Error, Failure, Peer, Trust, Verify, VerifyCallback,
 };

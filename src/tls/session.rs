@@ -168,6 +168,12 @@ impl Session {
         self.state().name()
     }
 
+    /// The context, and which generation of its settings.
+    pub(super) fn made_under(&self) -> (&Arc<Context>, u32) {
+        let state = self.state();
+        (&state.context, state.generation)
+    }
+
     /// A client's offer; without a list of ours, what the program may have set in the `SSL_CTX` stays.
     pub(super) fn offer_alpn(&self) -> Result<(), Error> {
         let wire = &self.state().settings.alpn;

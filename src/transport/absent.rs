@@ -44,6 +44,7 @@ impl Secure {
         has_unsent() -> bool;
         waits_for(Operation) -> Interest;
         read_again() -> bool;
+        is_emptied() -> bool;
         pending() -> usize;
         release_buffers() -> ();
         cancel_if_busy() -> bool;

@@ -109,6 +109,9 @@ impl Wire {
     pub(super) fn guessed(&self) -> bool {
         self.guessed.get()
     }
+    pub(super) fn drained(&self) -> bool {
+        self.drained.get()
+    }
     pub(super) fn throttled(&self) -> bool {
         self.throttled.get()
     }

@@ -112,12 +112,40 @@ impl Transport {
         })
     }
 
-    /// Gives the socket back, to put TLS on it; `None` when it is closed or carries TLS already.
-    pub fn into_fd(self) -> Option<OwnedFd> {
+    /// Puts TLS on a plain stream, whose socket goes to the new one; the handshake is still to do. After a failure, and
+    /// where the stream carries TLS already or is closed (ENOTCONN), it is as before.
+    pub fn upgrade(
+        &self,
+        session: tls::Session,
+        allow_truncation: bool,
+    ) -> Result<Transport, Failure> {
+        let gone = || Failure::io(Errno(libc::ENOTCONN));
         if self.secure.is_some() {
-            return None;
+            return Err(gone());
         }
-        self.stream.into_fd()
+        let secure = Secure::new(self.fd(), session, allow_truncation)?;
+        Ok(Transport {
+            secure: Some(secure),
+            stream: Stream::new(self.stream.give_fd().ok_or_else(gone)?),
+        })
+    }
+
+    /// The first byte that the kernel has, left there; `None` where it has none now.
+    pub fn peek(&self) -> Option<u8> {
+        socket::peek(self.fd())
+    }
+
+    /// Drops what was received and not read, so that closing sends FIN, which leaves the peer what we sent, and not RST.
+    pub fn discard_received(&self) {
+        socket::discard_received(self.fd());
+    }
+
+    /// Gives the socket of a plain stream away; `None` when it is closed or carries TLS.
+    pub fn give_fd(&self) -> Option<OwnedFd> {
+        match self.secure {
+            Some(_) => None,
+            None => self.stream.give_fd(),
+        }
     }
 
     /// The socket of a plain stream that nothing ails: bytes may go straight to and from the kernel
@@ -231,6 +259,22 @@ impl Transport {
                     .secure
                     .as_ref()
                     .is_some_and(|secure| secure.read_again()))
+    }
+
+    /// Whether a read of `len` bytes with this result left nothing to be read at that moment: the kernel gave less than there
+    /// was room for (epoll(7)), and TLS holds no byte of it back. `false` where that is not known.
+    pub fn was_emptied(&self, result: &Result<usize, Stop>, len: usize) -> bool {
+        match (result, &self.secure) {
+            (Ok(0) | Err(Stop::Refused(_) | Stop::Failed(_)), _) => false,
+            (Ok(count), None) => *count < len,
+            (Err(Stop::Blocked), None) => true,
+            (_, Some(secure)) => secure.is_emptied(),
+        }
+    }
+
+    /// Whether it has not failed.
+    pub fn is_healthy(&self) -> bool {
+        self.stream.failure().is_none()
     }
 
     /// Decrypted bytes that a read gives without the kernel.

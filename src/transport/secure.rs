@@ -11,7 +11,7 @@ use crate::evloop::Interest;
 use crate::tls;
 use openssl_sys as ffi;
 use std::cell::Cell;
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -223,8 +223,12 @@ impl Secure {
     }
 
     fn has_part_of_a_record(&self) -> bool {
-        // SAFETY: the SSL is alive; the call looks at it and runs nothing.
-        unsafe { sys::SSL_has_pending(self.session.ssl()) == 1 }
+        let ssl = self.session.ssl();
+        // SAFETY: the SSL is alive; both calls look at it and run nothing, and the text is static.
+        unsafe {
+            // A header that came alone is no longer pending: OpenSSL has read it, and waits for the body ("RB").
+            sys::SSL_has_pending(ssl) == 1 || *sys::SSL_rstate_string(ssl).add(1) == b'B' as c_char
+        }
     }
 
     /// The receiving side is over without close_notify: the failure, or none where that counts as an end.
@@ -554,6 +558,11 @@ impl Secure {
         let inside = unsafe { sys::SSL_has_pending(self.session.ssl()) } == 1;
         self.bio.set_fed(inside);
         inside
+    }
+
+    /// The kernel had no more at the last `recv`, and what it gave was read.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.bio.drained() && !self.has_part_of_a_record()
     }
 
     pub(super) fn pending(&self) -> usize {

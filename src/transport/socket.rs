@@ -120,6 +120,15 @@ pub(super) fn send_vectored(fd: RawFd, pieces: &[std::io::IoSlice<'_>]) -> Resul
     }
 }
 
+/// The first byte that was received and not read, left where it is.
+pub(super) fn peek(fd: RawFd) -> Option<u8> {
+    const FLAGS: c_int = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    let mut byte = 0u8;
+    // SAFETY: `byte` has room for the one byte.
+    let count = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, FLAGS) };
+    (count == 1).then_some(byte)
+}
+
 /// FIN. A connection that is over in both directions already counts as shut.
 pub(super) fn shut_write(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: no memory is involved.

@@ -103,7 +103,7 @@ impl Stream {
     }
 
     /// Hands the descriptor over with its ownership.
-    pub(super) fn into_fd(self) -> Option<OwnedFd> {
+    pub(super) fn give_fd(&self) -> Option<OwnedFd> {
         // SAFETY: this stream owned the descriptor and has just given it up.
         self.take_fd().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
     }

@@ -21,6 +21,7 @@ extern "C" {
     pub(super) fn ERR_peek_error() -> c_ulong;
 
     pub(super) fn SSL_has_pending(ssl: *const ffi::SSL) -> c_int;
+    pub(super) fn SSL_rstate_string(ssl: *const ffi::SSL) -> *const c_char;
     pub(super) fn SSL_free_buffers(ssl: *mut ffi::SSL) -> c_int;
     pub(super) fn SSL_set_read_ahead(ssl: *mut ffi::SSL, yes: c_int);
 }

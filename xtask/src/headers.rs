@@ -61,7 +61,7 @@ thread.",
     },
     Header {
         name: "net_conn",
-        sources: &["net_conn_options.rs", "net_conn.rs", "net_conn_io.rs", "net_conn_info.rs"],
+        sources: &["net_conn_options.rs", "net_conn.rs", "net_conn_io.rs", "net_conn_life.rs", "net_conn_info.rs"],
         about: "\
 net_conn.h - one non-blocking connection, TCP or Unix, plain or TLS, on an event loop.
 
@@ -80,6 +80,16 @@ call that began it. A callback may close any connection, its own too, and must n
         ],
         // The callback's type names the struct that holds callbacks.
         preamble: || "struct net_conn;".into(),
+    },
+    Header {
+        name: "pconn",
+        sources: &["pconn.rs"],
+        about: "\
+pconn.h - a pool: connections that are kept to be used again.
+
+A pool belongs to its loop's thread: every function here is called there, and may be called from every callback.",
+        includes: &["<stdbool.h>", "<stddef.h>", "net_conn.h"],
+        preamble: nothing,
     },
     Header {
         name: "netconn_tls",

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What exported names begin with. All other names are the programs' own.
-const PREFIXES: &[&str] = &["conn_", "dns_", "evloop_", "netconn_"];
+const PREFIXES: &[&str] = &["conn_", "dns_", "evloop_", "netconn_", "pconn_"];
 
 /// The list for `objcopy` and `nm`, and the version script for the linker.
 pub fn all(root: &Path) -> Result<Vec<File>> {

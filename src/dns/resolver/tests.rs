@@ -40,7 +40,7 @@ fn bench(max_threads: usize, idle: Duration) -> Bench {
         finished.recv().expect("an end of the lookup")
     };
     let resolver = Resolver::new(Setup {
-        lookup: Box::new(lookup),
+        lookup: Arc::new(lookup),
         max_threads,
         idle,
         ttl: 60 * SECOND,
@@ -387,7 +387,7 @@ fn threads_block_all_signals_and_the_asking_thread_keeps_its_mask() {
     let (seen, masks) = channel();
     let seen = Mutex::new(seen);
     let resolver = Resolver::new(Setup {
-        lookup: Box::new(move |_| {
+        lookup: Arc::new(move |_| {
             seen.lock().unwrap().send(mask()).unwrap();
             found(1)
         }),
@@ -416,7 +416,7 @@ fn threads_block_all_signals_and_the_asking_thread_keeps_its_mask() {
 #[test]
 fn many_threads_ask_and_cancel_at_once() {
     let resolver = Resolver::new(Setup {
-        lookup: Box::new(|question| match question.host.as_deref() {
+        lookup: Arc::new(|question| match question.host.as_deref() {
             Some("missing") => Err(ResolveError::new(eai::EAI_NONAME)),
             _ => found(1),
         }),
@@ -459,7 +459,7 @@ fn many_threads_ask_and_cancel_at_once() {
 #[test]
 fn every_question_is_answered_while_the_resolver_ends_again_and_again() {
     let resolver = Resolver::new(Setup {
-        lookup: Box::new(|_| found(1)),
+        lookup: Arc::new(|_| found(1)),
         max_threads: 2,
         idle: LONG,
         ttl: 0,

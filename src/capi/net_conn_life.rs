@@ -1,0 +1,74 @@
+//! `net_conn.h`: what may happen to a READY connection later: TLS put on it, its socket taken back.
+#![allow(non_camel_case_types)]
+
+use super::guard::{self, fallible};
+use super::net_conn::{conn_event_cb, net_conn, prepare, required};
+use super::net_conn_options::{self, conn_options};
+use crate::conn::options;
+use std::ffi::{c_int, c_void};
+
+/// Puts TLS on a CONN_READY plain connection, as STARTTLS asks for (RFC 3207, RFC 9051 section 6.2.1): the connection goes
+/// back to CONN_TLS_HANDSHAKE with these callbacks, of which exactly one is called from the loop, as after conn_new. May
+/// be called in any callback of the connection.
+///
+/// options: NULL for the default options; TLS is implied. They count for the handshake: tls_timeout, deadline (from this
+/// call on), server_side, tls, server_name, allow_truncation. A client verifies server_name, else the host that conn_new
+/// was given. on_ready, on_error: either may be NULL; they take the place of the earlier ones, and arg that of the earlier
+/// argument. Readable and writable callbacks stay, and fire again after the new on_ready.
+///
+/// What was written before is sent before. Bytes that the peer has sent and conn_try_read has not returned go to TLS:
+/// read the peer's whole answer first. Where they are not TLS the handshake fails with CONN_ERR_TLS, EPROTO. As with
+/// every establishing that fails, the socket is closed before on_error runs.
+///
+/// Of conn_get_timing, tls is the length of this handshake, and total grows by it.
+///
+/// Returns 0; -1 with errno EINVAL (c is NULL; wrong options; a server side without a server's context; a client without
+/// server_name on a connection of conn_from_fd or a Unix socket: nothing says whom to expect), EISCONN (TLS already, or
+/// in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), ECANCELED (closed by a callback that ran
+/// inside the call), EPERM (the connection is a parent process's): but for ECANCELED, everything is as it was. The log has
+/// the reason of an EINVAL.
+///
+/// # Safety
+/// The pointers are NULL or valid; `c` is not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_start_tls(
+    c: *mut net_conn,
+    options: *const conn_options,
+    on_ready: conn_event_cb,
+    on_error: conn_event_cb,
+    arg: *mut c_void,
+) -> c_int {
+    fallible(|| {
+        guard::quiet_panics();
+        // SAFETY: as the caller promises.
+        let (conn, options) = unsafe {
+            (
+                required(c, "conn_start_tls")?,
+                net_conn_options::read(options)?.unwrap_or_else(options::defaults),
+            )
+        };
+        conn.upgrade(options, |conn| prepare(conn, on_ready, on_error, arg))?;
+        Ok(0)
+    })
+}
+
+/// Gives the socket of a CONN_READY plain connection back to the program and frees the connection: c is dead, no callback
+/// of it runs any more, and nothing is sent or lost: what the peer has sent and conn_try_read has not returned is still to
+/// be read from the socket. May be called in any callback.
+///
+/// Returns the socket, which is the caller's to close: non-blocking, close-on-exec, watched by nobody. -1 with errno
+/// EINVAL (c is NULL), ENOTCONN (not CONN_READY), ENOTSUP (over TLS, or in its handshake: the bytes on the socket are
+/// OpenSSL's), EBUSY (the connection holds bytes that it has read from the socket or has still to send there; today a
+/// plain one never does), EPERM (the connection is a parent process's): the connection is as it was.
+///
+/// # Safety
+/// `c` is NULL or not closed; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_detach(c: *mut net_conn) -> c_int {
+    fallible(|| {
+        use std::os::fd::IntoRawFd;
+        // SAFETY: as the caller promises.
+        let conn = unsafe { required(c, "conn_detach") }?;
+        Ok(conn.detach()?.into_raw_fd())
+    })
+}
