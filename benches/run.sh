@@ -7,3 +7,5 @@ here=$(dirname "$0")
 "$here/roundtrip.sh" "$@"
 echo
 "$here/idle.sh" "$@"
+echo
+"$here/embedded.sh" "$@"

@@ -10,6 +10,10 @@
 # when it exits with 0. Where there is FOLDER/NAME.build, it is a shell script that compiles other programs which the
 # test runs, into $BUILD, with the same variables.
 #
+# A program whose first line is `/* needs: PACKAGE HEADER FLAGS... */` is compiled with these flags (e.g. -lev, or
+# pkg-config:NAME for what pkg-config says of NAME); where the header is missing it counts as one test, skipped, and the
+# Debian package is named.
+#
 # Environment (the Makefile sets what it knows better than these defaults):
 #   CC                  the compiler [cc]
 #   CFLAGS              its flags besides -std=c11 -Wall -Wextra -Werror [-O1 -g]
@@ -86,7 +90,24 @@ ar rcs "$BUILD/libtestsupport.a" "$BUILD/support"/*.o || exit 1
 
 build_one='
     mkdir -p "$BUILD/$(dirname {})" && rm -f "$BUILD/{}" "$BUILD/{}.log" "$BUILD/{}.status"
-    $CC $flags $CFLAGS "$tests/{}.c" -o "$BUILD/{}" "$BUILD/libtestsupport.a" $LDLIBS $TESTLIBS ||
+    extra=
+    set -- $(sed -n "1s|^/\* needs: \(.*\) \*/\$|\1|p" "$tests/{}.c")
+    if [ $# -gt 0 ]; then
+        package=$1 header=$2
+        shift 2
+        for flag; do
+            case $flag in
+            pkg-config:*) extra="$extra $(${PKG_CONFIG:-pkg-config} --cflags --libs "${flag#*:}" 2>/dev/null)" ;;
+            *) extra="$extra $flag" ;;
+            esac
+        done
+        if ! echo "#include <$header>" | $CC $flags $extra -E - >/dev/null 2>&1; then
+            echo "skip {}: needs the Debian package $package" >"$BUILD/{}.log"
+            echo skipped >"$BUILD/{}.status"
+            exit 0
+        fi
+    fi
+    $CC $flags $CFLAGS "$tests/{}.c" -o "$BUILD/{}" "$BUILD/libtestsupport.a" $LDLIBS $extra $TESTLIBS ||
         echo "FAIL {}: does not compile" >"$BUILD/{}.log"
     if [ -f "$tests/{}.build" ] && ! sh "$tests/{}.build"; then
         rm -f "$BUILD/{}"
@@ -95,7 +116,9 @@ build_one='
 for program in $programs; do echo "$program"; done | xargs -P "$JOBS" -I{} sh -c "$build_one"
 
 if [ -n "$only_build" ]; then
-    for program in $programs; do [ -x "$BUILD/$program" ] || exit 1; done
+    for program in $programs; do
+        [ -x "$BUILD/$program" ] || [ -f "$BUILD/$program.status" ] || exit 1
+    done
     exit 0
 fi
 
@@ -129,6 +152,8 @@ for program in $programs; do
     sum=$(grep -E "^$(basename "$program"): [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped\$" "$BUILD/$program.log" | tail -n 1)
     if [ "$status" = none ]; then # did not compile: the log says so
         failed=$((failed + 1)) failures="$failures $program"
+    elif [ "$status" = skipped ]; then
+        skipped=$((skipped + 1))
     elif [ -n "$sum" ]; then
         # "NAME: 3 passed, 0 failed, 1 skipped"
         set -- $sum

@@ -159,13 +159,15 @@ double evloop_now(struct ev_loop *lp);
 /**
  * A descriptor for another loop to watch: readable whenever a round has work, expired timers and posted work included;
  * the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes
- * reach the kernel at once. -1 and `errno`: EINVAL for NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
+ * reach the kernel at once, those made in a round at its end; a host that runs inside a callback of this loop calls
+ * `evloop_timeout_ms` before it waits. For libev, libevent, libuv and GLib see `adapters/`. -1 and `errno`: EINVAL for
+ * NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
  */
 int evloop_fd(struct ev_loop *lp);
 
 /**
  * Milliseconds until the loop has something to do whatever its descriptors say: 0 when work waits now, -1 for never.
- * -1 and `errno`: EINVAL for NULL, EPERM in a forked child.
+ * Brings the descriptor of `evloop_fd` up to date. -1 and `errno`: EINVAL for NULL, EPERM in a forked child.
  */
 int evloop_timeout_ms(struct ev_loop *lp);
 
@@ -193,12 +195,16 @@ void evloop_signal_free(struct evloop_signal *signal);
 /**
  * Puts one pointer of the program's own at the loop (made for adapters to other loops). `detach`, which may be NULL, is
  * called with it by `evloop_free`, before anything of the loop is closed. An `attachment` of NULL takes the pointer
- * away without calling `detach`. 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for a NULL loop, EPERM
- * in a forked child.
+ * away without calling `detach`. 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for what is no loop of
+ * this library (NULL, a freed one, one of libev's, which has the same type name), EPERM in a forked child.
  */
 int evloop_set_attachment(struct ev_loop *lp, void *attachment, void (*detach)(void *attachment));
 
-/** The pointer put there with `evloop_set_attachment`, or NULL; NULL for NULL. */
+/**
+ * The pointer put there with `evloop_set_attachment`, or NULL. NULL and EINVAL for what is no loop of this library: any
+ * pointer may be asked about, since it is looked for in a list and not followed. While there is no attachment, NULL and
+ * `errno` as it was.
+ */
 void *evloop_get_attachment(struct ev_loop *lp);
 
 /**

@@ -4,11 +4,12 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 : "${CC:=cc}" "${CXX:=c++}"
-passed=0 failed=0
+passed=0 failed=0 skipped=0
+more= # flags of the compiler
 
 # Words of a compiler and its flags; then the text to compile, on standard input.
 compile() {
-    compiled=$("$@" -Wall -Wextra -Wpedantic -pedantic-errors -Werror -Iinclude -fsyntax-only - 2>&1) && return
+    compiled=$("$@" -Wall -Wextra -Wpedantic -pedantic-errors -Werror -Iinclude $more -fsyntax-only - 2>&1) && return
     echo "FAIL $*"
     echo "$compiled"
     return 1
@@ -47,7 +48,33 @@ if printf '#include <openssl/ssl.h>\n' | "$CC" -E - >/dev/null 2>&1; then
     try "all headers, OpenSSL's before" "#include <openssl/ssl.h>\n$forwards$use"
     try "all headers, OpenSSL's after" "$forwards#include <openssl/ssl.h>\n$use"
 fi
+
+# The adapters, with the headers of the libraries that they are for. libuv's own need POSIX beside strict C.
+# $1: the header, $2: the other library's, $3: Debian's package of it, then flags.
+try_adapter() {
+    header=$1 others=$2 package=$3
+    shift 3
+    more=$*
+    if printf '#include <%s>\n' "$others" | "$CC" -E $more - >/dev/null 2>&1; then
+        use="int main(void) { return 0; }\n"
+        try "$header" "#include \"$header\"\n$use"
+        try "$header, twice" "#include \"$header\"\n#include \"$header\"\n$use"
+        try "$header, the other's before" "#include <$others>\n$forwards#include \"$header\"\n$use"
+        try "$header, ours after" "#include \"$header\"\n$forwards$use"
+    else
+        echo "skip $header: needs the Debian package $package"
+        skipped=$((skipped + 1))
+    fi
+    more=
+}
+try_adapter adapters/libev.h ev.h libev-dev
+try_adapter adapters/libevent.h event2/event.h libevent-dev
+try_adapter adapters/libuv.h uv.h libuv1-dev -D_POSIX_C_SOURCE=200809L
+try_adapter adapters/glib.h glib.h libglib2.0-dev $(${PKG_CONFIG:-pkg-config} --cflags glib-2.0 2>/dev/null)
+try "adapters/adapter.h" '#include "adapters/adapter.h"\nint main(void) { return 0; }\n'
+
 try "each function at the type that programs were written for" '#include "c-tests/headers/prototypes.c"\n'
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] || exit 1
+[ "$skipped" -eq 0 ] || [ "${SKIPS_AS_FAILS-}" != 1 ]

@@ -7,7 +7,7 @@ use super::guard::{self, fallible, infallible};
 use crate::clock;
 use crate::errno::Errno;
 use crate::evloop::{
-    destroy_all, Attached, Interest, IoHandler, Loop, SignalHandler, SignalWatcher, Timer,
+    destroy_all, is_loop, Attached, Interest, IoHandler, Loop, SignalHandler, SignalWatcher, Timer,
     TimerHandler, Watcher,
 };
 use std::ffi::{c_int, c_void};
@@ -143,6 +143,14 @@ pub(crate) unsafe fn loop_or_default(lp: *mut ev_loop, function: &str) -> Result
     }
     // SAFETY: passed on.
     unsafe { loop_at(lp, function) }
+}
+
+/// EINVAL for what is not the address of a living loop. Asked where a program may hold loops of two libraries.
+fn known(lp: *mut ev_loop) -> Result<(), Errno> {
+    match is_loop(lp.cast_const().cast()) {
+        true => Ok(()),
+        false => Err(Errno(libc::EINVAL)),
+    }
 }
 
 fn interest(events: c_int) -> Result<Interest, Errno> {
@@ -438,8 +446,9 @@ pub unsafe extern "C" fn evloop_now(lp: *mut ev_loop) -> f64 {
 }
 
 /// A descriptor for another loop to watch: readable whenever a round has work, expired timers and posted work included;
-/// the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes reach
-/// the kernel at once. -1 and `errno`: EINVAL for NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
+/// the host then calls `evloop_run_once(lp, 0)`. The loop's: not to be closed. From the first call on, interest changes
+/// reach the kernel at once, those made in a round at its end; a host that runs inside a callback of this loop calls
+/// `evloop_timeout_ms` before it waits. For libev, libevent, libuv and GLib see `adapters/`. -1 and `errno`: EINVAL for NULL, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
 #[no_mangle]
 pub unsafe extern "C" fn evloop_fd(lp: *mut ev_loop) -> c_int {
     fallible(|| {
@@ -448,7 +457,8 @@ pub unsafe extern "C" fn evloop_fd(lp: *mut ev_loop) -> c_int {
     })
 }
 
-/// Milliseconds until the loop has something to do whatever its descriptors say: 0 when work waits now, -1 for never.
+/// Milliseconds until the loop has something to do whatever its descriptors say: 0 when work waits now, -1 for never. Brings
+/// the descriptor of `evloop_fd` up to date.
 /// -1 and `errno`: EINVAL for NULL, EPERM in a forked child.
 #[no_mangle]
 pub unsafe extern "C" fn evloop_timeout_ms(lp: *mut ev_loop) -> c_int {
@@ -503,7 +513,8 @@ pub unsafe extern "C" fn evloop_signal_free(signal: *mut evloop_signal) {
 
 /// Puts one pointer of the program's own at the loop (made for adapters to other loops). `detach`, which may be NULL, is
 /// called with it by `evloop_free`, before anything of the loop is closed. An `attachment` of NULL takes the pointer away without calling `detach`.
-/// 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for a NULL loop, EPERM in a forked child.
+/// 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for what is no loop of this library (NULL, a freed one, one of
+/// libev's, which has the same type name), EPERM in a forked child.
 #[no_mangle]
 pub unsafe extern "C" fn evloop_set_attachment(
     lp: *mut ev_loop,
@@ -511,7 +522,8 @@ pub unsafe extern "C" fn evloop_set_attachment(
     detach: Option<unsafe extern "C" fn(attachment: *mut c_void)>,
 ) -> c_int {
     fallible(|| {
-        // SAFETY: a C caller's loop is NULL or alive.
+        known(lp)?;
+        // SAFETY: just found among the loops that are alive.
         let lp = unsafe { loop_at(lp, "evloop_set_attachment") }?;
         let detach = detach.map(|function| {
             Rc::new(Callback {
@@ -524,16 +536,16 @@ pub unsafe extern "C" fn evloop_set_attachment(
     })
 }
 
-/// The pointer put there with `evloop_set_attachment`, or NULL; NULL for NULL.
+/// The pointer put there with `evloop_set_attachment`, or NULL. NULL and EINVAL for what is no loop of this library: any pointer may be
+/// asked about, since it is looked for in a list and not followed. While there is no attachment, NULL and `errno` as it was.
 #[no_mangle]
 pub unsafe extern "C" fn evloop_get_attachment(lp: *mut ev_loop) -> *mut c_void {
-    infallible(std::ptr::null_mut(), || {
-        // SAFETY: a C caller's loop is NULL or alive.
-        let lp: Option<Rc<Loop>> = unsafe { object(lp) };
-        lp.map_or(std::ptr::null_mut(), |lp| {
-            lp.check_thread("evloop_get_attachment");
-            lp.attachment()
-        })
+    fallible(|| {
+        known(lp)?;
+        // SAFETY: just found among the loops that are alive.
+        let lp: Rc<Loop> = unsafe { object(lp) }.ok_or(Errno(libc::EINVAL))?;
+        lp.check_thread("evloop_get_attachment");
+        Ok(lp.attachment())
     })
 }
 

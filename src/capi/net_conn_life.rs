@@ -12,7 +12,7 @@ use std::ffi::{c_int, c_void};
 /// be called in any callback of the connection.
 ///
 /// options: NULL for the default options; TLS is implied. They count for the handshake: tls_timeout, deadline (from this
-/// call on), server_side, tls, server_name, allow_truncation. A client verifies server_name, else the host that conn_new
+/// call on), server_side, tls, server_name, allow_truncation, early_data. A client verifies server_name, else the host that conn_new
 /// was given. on_ready, on_error: either may be NULL; they take the place of the earlier ones, and arg that of the earlier
 /// argument. Readable and writable callbacks stay, and fire again after the new on_ready.
 ///
@@ -24,7 +24,8 @@ use std::ffi::{c_int, c_void};
 ///
 /// Returns 0; -1 with errno EINVAL (c is NULL; wrong options; a server side without a server's context; a client without
 /// server_name on a connection of conn_from_fd or a Unix socket: nothing says whom to expect), EISCONN (TLS already, or
-/// in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), ECANCELED (closed by a callback that ran
+/// in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), EBUSY (the kernel has not yet taken all of
+/// the plain connection's early_data: try again later), ECANCELED (closed by a callback that ran
 /// inside the call), EPERM (the connection is a parent process's): but for ECANCELED, everything is as it was. The log has
 /// the reason of an EINVAL.
 ///
@@ -58,8 +59,7 @@ pub unsafe extern "C" fn conn_start_tls(
 ///
 /// Returns the socket, which is the caller's to close: non-blocking, close-on-exec, watched by nobody. -1 with errno
 /// EINVAL (c is NULL), ENOTCONN (not CONN_READY), ENOTSUP (over TLS, or in its handshake: the bytes on the socket are
-/// OpenSSL's), EBUSY (the connection holds bytes that it has read from the socket or has still to send there; today a
-/// plain one never does), EPERM (the connection is a parent process's): the connection is as it was.
+/// OpenSSL's), EBUSY (the connection has still to send bytes there: the rest of its early_data), EPERM (the connection is a parent process's): the connection is as it was.
 ///
 /// # Safety
 /// `c` is NULL or not closed; the call is made on the loop's thread.

@@ -250,9 +250,13 @@ impl Conn {
     }
 
     fn report_ready(self: &Rc<Self>) {
-        drop(self.establishing.take());
+        let first = self.establishing.take().and_then(|e| e.options.early_data);
         self.established.set(true);
         self.set_state(State::Ready);
+        if let (Some(first), Some(transport)) = (first, self.transport()) {
+            // Over TLS they went with the handshake.
+            transport.send_first(first);
+        }
         if let Some(fd) = self.transport().and_then(|t| t.direct_fd()) {
             self.go_direct(fd);
         }

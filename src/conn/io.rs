@@ -213,7 +213,13 @@ impl Conn {
         let breaks = self.lp.breaks();
         if ready.any(Interest::WRITE) && transport.has_unsent() {
             match transport.flush() {
-                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => self.after_flush(&transport),
+                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => {
+                    self.after_flush(&transport);
+                    if let Some(fd) = transport.direct_fd() {
+                        // A plain connection's first bytes are out.
+                        self.go_direct(fd);
+                    }
+                }
                 Err(Stop::Failed(failure)) => self.fail(&failure),
             }
         }

@@ -201,6 +201,7 @@ impl Conn {
         observer: &'static dyn Observer,
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
+        options.check_early_data()?;
         if options.use_tls {
             options.check_side()?;
             if !options.server_side && options.server_name.is_none() {
@@ -438,6 +439,22 @@ impl Conn {
     /// Whether an earlier TLS session was resumed.
     pub fn session_reused(&self) -> bool {
         self.negotiated() && self.with_session(|s| s.reused()).unwrap_or(false)
+    }
+
+    /// Whether the peer took early data, ours or as a server its own.
+    pub fn early_data_accepted(&self) -> bool {
+        self.negotiated()
+            && self
+                .with_session(|s| s.early_data_accepted())
+                .unwrap_or(false)
+    }
+
+    /// How many of the bytes that a server reads first came as early data.
+    pub fn early_data_len(&self) -> usize {
+        match self.negotiated() {
+            true => self.transport().map_or(0, |t| t.early_data_len()),
+            false => 0,
+        }
     }
 
     /// OpenSSL's verify code; -1 when no certificate was verified. Stays when establishing failed.

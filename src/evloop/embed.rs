@@ -19,6 +19,9 @@ pub(super) struct Embed {
     shown: Cell<Nanos>,
 }
 
+/// A deadline that has passed: the timer descriptor stays readable until it is set to another one.
+const PASSED: Nanos = 1;
+
 fn owned(fd: RawFd) -> Result<OwnedFd, Errno> {
     if fd < 0 {
         return Err(Errno::last());
@@ -31,6 +34,9 @@ impl Embed {
     pub(super) fn new(poller: &Poller) -> Result<Embed, Errno> {
         // SAFETY: takes a flag, gives a new descriptor or -1.
         let outer = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // Nobody reads it, but hosts may insist (libevent's debug mode does).
+        // SAFETY: takes three numbers.
+        unsafe { libc::fcntl(outer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
         // SAFETY: takes two numbers, gives a new descriptor or -1.
         let timer = owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
@@ -127,16 +133,14 @@ impl Loop {
         let fd = embed.outer.as_raw_fd();
         *self.embed.borrow_mut() = Some(embed);
         self.remote.set_embedded();
-        self.flush();
-        self.show_work();
+        self.show_now();
         Ok(fd)
     }
 
-    /// Interest changes reach the kernel at once while a host watches.
+    /// Interest changes reach the kernel at once while a host watches; those made in a run at its end.
     #[inline]
     pub(super) fn flush_if_embedded(&self) {
         if self.remote.embedded() {
-            self.flush();
             self.show_work();
         }
     }
@@ -159,15 +163,22 @@ impl Loop {
 
     /// Tells the host what waits. Inside a run that is left to its end.
     pub(super) fn show_work(&self) {
-        if self.is_running() || self.check_process().is_err() {
+        if !self.is_running() {
+            self.show_now();
+        }
+    }
+
+    /// The same inside a run, for a host that runs in a callback of this loop. Work that waits is shown as a deadline that
+    /// has passed: one system call tells either, and none is needed while it stays the same from round to round.
+    pub(super) fn show_now(&self) {
+        if self.check_process().is_err() {
             return;
         }
         if let Some(embed) = &*self.embed.borrow() {
+            self.flush();
             self.settle();
-            embed.show(self.next_deadline().unwrap_or(0));
-            if self.has_work() {
-                self.remote.wakeup();
-            }
+            let next = || self.next_deadline().unwrap_or(0);
+            embed.show(if self.has_work() { PASSED } else { next() });
         }
     }
 }

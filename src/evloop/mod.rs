@@ -37,7 +37,7 @@ mod watch;
 
 pub use completion::{Completer, Completion};
 pub use fork::generation as fork_generation;
-pub use registry::{at_destroy, destroy_all};
+pub use registry::{at_destroy, destroy_all, is_loop};
 pub use remote::{Breaks, Remote};
 pub use signals::{SignalHandler, SignalWatcher};
 pub use timers::Timer;

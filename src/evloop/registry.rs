@@ -112,6 +112,11 @@ pub(super) fn remove(lp: &Loop) -> Option<Rc<Loop>> {
     Some(registry.loops.swap_remove(index).0)
 }
 
+/// Whether a loop that is not freed lives at this address, which is compared and not followed. Another thread's answers too.
+pub fn is_loop(address: *const Loop) -> bool {
+    lock().loops.iter().any(|owned| owned.is(address))
+}
+
 /// The default loop's address, made at the first call and anew in a child. No count is touched: any thread may ask.
 pub(super) fn default_loop() -> Result<*const Loop, Errno> {
     if let Some(address) = lock().current_default() {

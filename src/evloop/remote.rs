@@ -47,7 +47,7 @@ pub struct Remote {
     waiting: AtomicBool,
     /// The first thread that ran it (its kernel id), 0 before.
     pub(super) owner: AtomicI32,
-    /// Whether a host watches the loop's descriptor: then even the loop's own thread has to ring.
+    /// Whether a host watches the loop's descriptor.
     embedded: AtomicBool,
     /// One bit for each signal that arrived, number 1 lowest.
     signals: AtomicU64,
@@ -181,8 +181,9 @@ impl Remote {
             inbox.messages.push(message);
             self.state.fetch_or(MESSAGES, Ordering::SeqCst) & MESSAGES == 0
         };
-        // Later messages find the loop awake already, or about to be; so does a message from inside a callback.
-        if first && (self.embedded() || !self.runs_here()) {
+        // Later messages find the loop awake already, or about to be; so does a message from inside a callback, at whose
+        // end a host is told.
+        if first && !self.runs_here() {
             self.ring();
         }
         Ok(())

@@ -58,7 +58,9 @@ impl Drop for Running<'_> {
         self.0.remote.left();
         if !self.0.is_running() {
             self.0.time_known.set(false);
-            self.0.work_added();
+        }
+        if self.0.remote.embedded() {
+            self.0.show_now();
         }
     }
 }
@@ -212,9 +214,12 @@ impl Loop {
     }
 
     /// Milliseconds until a round has something to do, rounded up so that nothing is early: 0 when it has now, -1 when
-    /// only the kernel can tell.
+    /// only the kernel can tell. A host that runs in a callback of this loop sees the same at its descriptor from here on.
     pub fn timeout_ms(&self) -> i32 {
         self.settle();
+        if self.remote.embedded() {
+            self.show_now();
+        }
         if self.has_work() {
             return 0;
         }
