@@ -39,7 +39,7 @@ enum conn_error {
     /** This process or machine ran out of descriptors, memory or ports. */
     CONN_ERR_RESOURCE,
     /** What was asked for is impossible (a port of 70000). */
-    CONN_ERR_INVALID,
+    CONN_ERR_INVALID
 };
 
 /**
@@ -60,7 +60,7 @@ enum conn_state {
     /** Both directions have ended cleanly. */
     CONN_CLOSED,
     /** It failed; see conn_get_error_msg. */
-    CONN_ERROR,
+    CONN_ERROR
 };
 
 /**
@@ -303,6 +303,22 @@ ssize_t conn_try_write(struct net_conn *c, const void *buf, size_t len);
 ssize_t conn_try_writev(struct net_conn *c, const struct iovec *iov, int n);
 
 /**
+ * As conn_try_write, for at most count bytes of a file: on a plain connection with sendfile(2), where the kernel can do
+ * so with this file, else (over TLS; procfs; a pipe) by copying, with the same result. The file may be a pipe too, as
+ * long as offset is NULL.
+ *
+ * offset: where to begin, moved by what was taken; NULL: the file's own position, which is moved instead. The
+ * connection never takes more than it says: what it does not take is not lost.
+ *
+ * Returns the number of bytes taken, at most 4 MiB; 0 at the end of the file, and for a count of 0. -1 with the errnos
+ * of conn_try_write (EAGAIN also where a pipe has nothing now), or for what is wrong with the file, which does the
+ * connection no harm: EBADF (not open for reading), EINVAL (an offset below 0; a socket or a terminal), ESPIPE (an
+ * offset into a pipe), or what reading it gives (EISDIR, EIO, ...). Reading a file may wait for its disk; see pread(2).
+ * Never raises SIGPIPE.
+ */
+ssize_t conn_try_sendfile(struct net_conn *c, int fd, off_t *offset, size_t count);
+
+/**
  * Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
  * CONN_CLOSED when the peer's end of the stream was read too.
  *
@@ -365,6 +381,20 @@ int conn_start_tls(struct net_conn *c, const struct conn_options *options, conn_
  * is a parent process's): the connection is as it was.
  */
 int conn_detach(struct net_conn *c);
+
+/**
+ * Lets the connection fail when for so many seconds no byte of the program's moves in either direction: CONN_ERROR,
+ * CONN_ERR_TIMEOUT, ETIMEDOUT, on_error once from the loop. 0 or less: never (the default). Counts from this call, from
+ * CONN_READY (again after conn_start_tls) or from the last byte, what comes last; may be set in any state and callback.
+ *
+ * What counts is what conn_try_read and conn_try_write (and their kin) move, and what the loop sends of it later; bytes
+ * that arrive and nobody reads do not. Never early, and at most a sixteenth of the time late (and a millisecond, and
+ * what the loop is busy with). Costs no system call and no look at the clock where bytes move, and sixteen wake-ups of
+ * the loop in the given time.
+ *
+ * Returns 0, also for NULL; -1 with errno EINVAL (seconds is NaN), EPERM (the connection is a parent process's).
+ */
+int conn_set_idle_timeout(struct net_conn *c, double seconds);
 
 /** The state; CONN_CLOSED for NULL. */
 enum conn_state conn_get_state(struct net_conn *c);

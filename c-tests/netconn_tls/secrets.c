@@ -20,6 +20,7 @@ static void done(void *context) { netconn_tls_free(context); }
 
 /* A context that is freed at the end of the test. */
 static SocketTLSContext_T keep(SocketTLSContext_T context) {
+    NEEDS_TLS();
     CHECK_PTR_NOT_NULL(context);
     SocketTLSContext_T *variable = alloc(sizeof *variable);
     *variable = context;
@@ -154,6 +155,7 @@ TEST(a_clients_key) {
 }
 
 TEST(the_callback_frees_the_context) {
+    NEEDS_TLS();
     SocketTLSContext_T server = netconn_tls_server(NULL, NULL, NULL), given = server;
     CHECK_PTR_NOT_NULL(server);
     struct answer answer = answer_of("s3cret");

@@ -10,6 +10,7 @@ mod driver;
 mod establish;
 mod failure;
 mod forked;
+mod idle;
 mod io;
 mod linger;
 pub mod machine;
@@ -107,6 +108,9 @@ pub struct Conn {
     write_done: Cell<bool>,
     /// The kernel said that both directions are over: asking again would only spin.
     hung_up: Cell<bool>,
+    /// A byte moved since the idle time-out last looked.
+    moved: Cell<bool>,
+    idle: Cell<Option<Box<idle::Idle>>>,
 }
 
 /// What was negotiated, as C programs read it.
@@ -262,6 +266,8 @@ impl Conn {
             read_done: Cell::new(false),
             write_done: Cell::new(false),
             hung_up: Cell::new(false),
+            moved: Cell::new(false),
+            idle: Cell::new(None),
         });
         conn.attached.set(Some(lp.attach(conn.clone())));
         conn.update_hold();

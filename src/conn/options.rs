@@ -78,7 +78,7 @@ impl Options {
     /// A time-out in seconds: 0 or less, and infinity, mean none; NaN is EINVAL.
     pub fn timeout(seconds: f64) -> Result<Option<Nanos>, Errno> {
         if seconds.is_nan() {
-            return Err(crate::log::invalid("a time in the options is NaN"));
+            return Err(crate::log::invalid("a time-out is NaN"));
         }
         Ok(clock::from_seconds(seconds).filter(|nanos| *nanos > 0))
     }

@@ -46,6 +46,7 @@ impl Secure {
         read(&Stream, &mut [MaybeUninit<u8>]) -> Result<usize, Stop>;
         write(&Stream, &[u8]) -> Result<usize, Stop>;
         write_vectored(&Stream, &[IoSlice<'_>]) -> Result<usize, Stop>;
+        can_take(&Stream) -> Result<(), Stop>;
         shutdown_write(&Stream) -> Result<(), Stop>;
         flush(&Stream) -> Result<(), Stop>;
         has_unsent() -> bool;

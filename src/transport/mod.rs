@@ -12,6 +12,7 @@ mod buffers;
 #[cfg(feature = "tls")]
 mod early;
 mod faults;
+mod file;
 mod first;
 mod plain;
 #[cfg(feature = "tls")]
@@ -19,6 +20,8 @@ mod secure;
 #[cfg(not(feature = "tls"))]
 #[path = "absent.rs"]
 mod secure;
+#[cfg(target_os = "linux")]
+mod sigpipe;
 mod socket;
 mod stream;
 #[cfg(feature = "tls")]
@@ -259,6 +262,29 @@ impl Transport {
         }
     }
 
+    /// Writes up to `count` bytes of a file: from `offset`, which moves by what was taken, or from the file's position, which
+    /// then does. `Ok(0)` at the end of the file. What is wrong with the file is `Refused` and does the stream no harm:
+    /// EBADF, EINVAL (an offset below 0; a kind of file that this cannot be done with), ESPIPE, or what reading it gave.
+    pub fn send_file(
+        &self,
+        file: RawFd,
+        offset: Option<&mut libc::off_t>,
+        count: usize,
+    ) -> Result<usize, Stop> {
+        if count == 0 {
+            return Ok(0);
+        }
+        file::send(self, file, offset, count)
+    }
+
+    /// Whether the next write takes all of a few records, or why not.
+    fn can_take(&self) -> Result<(), Stop> {
+        match &self.secure {
+            Some(secure) => secure.can_take(&self.stream),
+            None => Ok(()),
+        }
+    }
+
     /// Half-close: what was accepted, close_notify, then FIN, as the kernel takes them ([`Transport::flush`] goes on).
     /// `Blocked` means that the write side is shut and something still waits for the kernel.
     pub fn shutdown_write(&self) -> Result<(), Stop> {
@@ -337,6 +363,15 @@ impl Transport {
             None => Failure::io(errno),
         };
         Some(self.stream.fail(failure).clone())
+    }
+
+    /// The stream is given up: a read gives this failure after the bytes that arrived before, a write at once.
+    pub fn fail(&self, errno: Errno, text: String) {
+        self.stream.fail(Failure {
+            kind: FailureKind::Io,
+            errno,
+            text,
+        });
     }
 
     /// The end of the stream was returned by a read.

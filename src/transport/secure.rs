@@ -440,6 +440,14 @@ impl Secure {
         })
     }
 
+    /// Whether the next write takes all of a few records, or why not.
+    pub(super) fn can_take(&self, stream: &Stream) -> Result<(), Stop> {
+        if self.busy.get() {
+            return Err(Stop::Refused(Errno(libc::EBUSY)));
+        }
+        self.flush(stream)
+    }
+
     #[inline]
     fn write_piece(&self, stream: &Stream, piece: &[u8]) -> Result<usize, Stop> {
         let several = piece.len() > RECORD;
