@@ -17,6 +17,9 @@
 /* A pool on a loop of the test's own, which frees it. The default context, where there is one, trusts the test CA. */
 static inline struct pconn_pool *test_pool(struct ev_loop *loop) {
     if (netconn_openssl()) CHECK_INT(conn_set_default_tls(tls_client_context()), 0);
+    struct conn_options o = options();
+    o.connect_timeout = o.tls_timeout = slow(10); /* under a checker things take their time */
+    CHECK_INT(conn_set_default_options(&o), 0);
     struct pconn_pool *pool = pconn_pool_new(loop);
     CHECK_PTR_NOT_NULL(pool);
     CHECK_INT(pconn_get_idle_count(pool), 0);

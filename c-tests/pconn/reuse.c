@@ -333,6 +333,51 @@ TEST(an_adopted_connection_of_another_name_is_not_lent_for_the_host) {
     CHECK_COUNTS(pool, 1, 2);
 }
 
+/* Agrees on TLS with one byte, and echoes over it. */
+static void serve_after_agreeing(struct peer_conn *pc) {
+    char byte;
+    if (recv(pc->fd, &byte, 1, 0) != 1) return;
+    CHECK_INT(send(pc->fd, &byte, 1, MSG_NOSIGNAL), 1);
+    CHECK_INT(SSL_accept(pc->ssl), 1);
+    serve_echo(pc);
+}
+
+/* A plain connection that went to TLS while it was lent is lent no more as a plain one. */
+BOTH_VERSIONS(a_connection_that_went_to_tls_is_one_of_https) {
+    struct ev_loop *loop = test_loop();
+    struct pconn_pool *pool = test_pool(loop);
+    struct peer *peer = TLS_PEER(version, .no_handshake = true, .serve = serve_after_agreeing);
+    struct client *client = acquire_from(pool, loop, "smtp", "localhost", peer_port(peer), false);
+    client_wait_ready(client);
+    client_echo(client, "S");
+    client->ready = 0;
+    CHECK_INT(conn_start_tls(client->c, NULL, client_on_ready, client_on_error, client), 0);
+    client_wait_ready(client);
+    client_echo(client, "over TLS");
+    int fd = client->c->fd;
+    give_back(pool, client);
+    CHECK_COUNTS(pool, 1, 1);
+    client_close(acquire_from(pool, loop, "smtp", "localhost", peer_port(peer), false));
+    client_close(acquire_from(pool, loop, "https", "127.0.0.1", peer_port(peer), true));
+    CHECK_COUNTS(pool, 1, 1);
+    client = acquire_from(pool, loop, "https", "localhost", peer_port(peer), true);
+    CHECK_INT(client->c->fd, fd);
+    client_wait_ready(client);
+    client_echo(client, "still TLS");
+}
+
+TEST(a_detached_connection_counts_no_more) {
+    struct ev_loop *loop = test_loop();
+    struct pconn_pool *pool = test_pool(loop);
+    struct client *client = acquire_ready(pool, loop, PEER(.serve = NULL), 0);
+    client_echo(client, "x");
+    int fd = conn_detach(client->c);
+    CHECK(fd >= 0);
+    client->c = NULL;
+    CHECK_COUNTS(pool, 0, 0);
+    close(fd);
+}
+
 TEST(a_connection_moves_from_pool_to_pool) {
     struct ev_loop *loop = test_loop();
     struct pconn_pool *one = test_pool(loop), *two = test_pool(loop);
