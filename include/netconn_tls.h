@@ -27,7 +27,7 @@ enum netconn_tls_verify {
     /** Servers: a client must show a certificate of a trusted chain. */
     NETCONN_TLS_VERIFY_REQUIRE_CLIENT,
     /** Servers: a client may show none; one that it shows must be of a trusted chain. */
-    NETCONN_TLS_VERIFY_OPTIONAL_CLIENT,
+    NETCONN_TLS_VERIFY_OPTIONAL_CLIENT
 };
 
 /**

@@ -398,7 +398,7 @@ static void serve_silence(struct peer_conn *pc) {
 TEST(a_server_that_says_nothing) {
     make_files(0);
     struct peer *peer = PEER(.serve = serve_silence);
-    struct run *run = run_built(MIRROR, "-t", "2", "-T", "0.2", temp_file("got"), make_list("http", "127.0.0.1", peer_port(peer), 3), NULL);
+    struct run *run = run_built(MIRROR, "-t", "2", "-T", a_second(), temp_file("got"), make_list("http", "127.0.0.1", peer_port(peer), 3), NULL);
     CHECK_STATUS(run, 1);
     CHECK_CONTAINS(run->err, "Connection timed out");
     CHECK_INT(summary_of(run).failed, 3);
