@@ -234,6 +234,15 @@ impl Secure {
         Failure::io(errno)
     }
 
+    /// The last flight was not sent, and the peer waits for it; we might wait for the peer. (Where the peer is gone, a read
+    /// finds out, and what the peer had to say.)
+    fn lost_flight(&self, stream: &Stream) -> Option<Failure> {
+        match self.bio.send_error()?.0 {
+            libc::EPIPE | libc::ECONNRESET => None,
+            _ => self.wire_failure(stream),
+        }
+    }
+
     fn has_part_of_a_record(&self) -> bool {
         let ssl = self.session.ssl();
         // SAFETY: the SSL is alive; both calls look at it and run nothing, and the text is static.
@@ -311,6 +320,9 @@ impl Secure {
         }
         match (said, confirmed) {
             (_, Some(Ok(()))) => {
+                if let Some(failure) = self.lost_flight(stream) {
+                    return Err(Stop::Failed(failure));
+                }
                 self.release_buffers();
                 Ok(())
             }
@@ -641,7 +653,10 @@ impl Secure {
         }
         if !stream.write_ended() {
             self.bio.flush();
-            self.close_notify();
+            // After a failure the peer must not take what it has got for everything.
+            if stream.failure().is_none() {
+                self.close_notify();
+            }
         }
         // Without both, OpenSSL would throw the session away that a later connection wants to resume.
         // SAFETY: the SSL is alive.
