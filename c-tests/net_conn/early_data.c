@@ -767,7 +767,7 @@ static void check_after(struct both *both, size_t len) {
     sent_afterwards(both);
 }
 
-TEST(each_byte_of_the_client_may_be_late) { cut_everywhere(taken_early, 0, false, small(3, 61)); }
+TEST(each_byte_of_the_client_may_be_late) { cut_everywhere(taken_early, 0, false, small(1, 61)); }
 TEST(each_byte_may_be_late_when_it_is_turned_down) { cut_everywhere(check_after, 64, true, small(5, 61)); }
 
 /* ---- Sent again -------------------------------------------------------------------------------------------------------- */
