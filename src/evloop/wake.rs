@@ -20,9 +20,20 @@ impl Wake {
 
     /// Takes the place of an eventfd that a child shares with its parent, and closes the child's descriptor of that one.
     pub(super) fn replace(&self, fresh: Wake) {
-        let old = self.0.swap(fresh.into_raw_fd(), Ordering::SeqCst);
-        // SAFETY: `self` owned the number and has just given it up.
-        fork::close_inherited(unsafe { OwnedFd::from_raw_fd(old) });
+        self.close_in_child(fresh.into_raw_fd());
+    }
+
+    /// Its number stands for something else.
+    pub(super) fn forget(&self) {
+        self.0.store(-1, Ordering::SeqCst);
+    }
+
+    fn close_in_child(&self, next: RawFd) {
+        let old = self.0.swap(next, Ordering::SeqCst);
+        if old >= 0 {
+            // SAFETY: `self` owned the number and has just given it up.
+            fork::close_inherited(unsafe { OwnedFd::from_raw_fd(old) });
+        }
     }
 
     /// Ends the current wait or else the next one. Async-signal-safe, except that it may change `errno`.
@@ -38,11 +49,7 @@ impl Wake {
 
     /// Closes it in a child that shares it with its parent and has not replaced it.
     pub(super) fn abandon(&self) {
-        let old = self.0.swap(-1, Ordering::SeqCst);
-        if old >= 0 {
-            // SAFETY: as in `replace`.
-            fork::close_inherited(unsafe { OwnedFd::from_raw_fd(old) });
-        }
+        self.close_in_child(-1);
     }
 }
 
