@@ -515,7 +515,10 @@ impl Loop {
     fn close_kernel(&self) {
         let (poller, embed) = (self.poller.take(), self.embed.take());
         match self.check_process() {
-            Ok(()) => drop((poller, embed)),
+            Ok(()) => {
+                drop((poller, embed));
+                self.remote.wake.close();
+            }
             Err(_) => {
                 if let Some(poller) = poller {
                     poller.abandon();

@@ -149,6 +149,7 @@ impl Remote {
             }
         }
         self.waiting.store(false, Ordering::Relaxed);
+        self.wake.note_fork();
     }
 
     /// Whether what the parent left here can be used at all.
