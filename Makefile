@@ -111,6 +111,7 @@ link = -L$(1) -lnetconn -Wl,-rpath,$(1)
 check: all certs
 	@scripts/tally.sh \
 	    'headers' 'scripts/check-headers.sh' \
+	    'code in the docs' 'scripts/check-doc-code.sh $(build)' \
 	    'libraries' 'scripts/check-libraries.sh $(build) $(openssl)' \
 	    'C tests' "BUILD=$(build)/c-tests LDLIBS='$(call link,$(build))' $(c_tests)" \
 	    'examples' 'scripts/examples.sh $(build)' \

@@ -9,3 +9,5 @@ echo
 "$here/idle.sh" "$@"
 echo
 "$here/embedded.sh" "$@"
+echo
+"$here/pool.sh" "$@"

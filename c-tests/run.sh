@@ -8,7 +8,7 @@
 # `N passed, N failed, N skipped`, and the exit status is 1 when something failed, did not compile, or (with
 # SKIPS_AS_FAILS=1) was skipped. -b only builds. A program that does not use the harness counts as one test, passed
 # when it exits with 0. Where there is FOLDER/NAME.build, it is a shell script that compiles other programs which the
-# test runs, into $BUILD, with the same variables.
+# test runs, into $BUILD, with the same variables; RUNNER is then for these, and the test itself runs without.
 #
 # A program whose first line is `/* needs: PACKAGE HEADER FLAGS... */` is compiled with these flags (e.g. -lev, or
 # pkg-config:NAME for what pkg-config says of NAME); where the header is missing it counts as one test, skipped, and the
@@ -140,7 +140,9 @@ fi
 run_one='
     log="$BUILD/{}.log"
     if [ -x "$BUILD/{}" ]; then
-        $RUNNER "$BUILD/{}" >"$log" 2>&1
+        runner=$RUNNER
+        if [ -f "$tests/{}.build" ]; then runner=; fi
+        $runner "$BUILD/{}" >"$log" 2>&1
         echo $? >"$BUILD/{}.status"
     fi
     if command -v flock >/dev/null; then flock "$BUILD/lock" cat "$log"; else cat "$log"; fi'

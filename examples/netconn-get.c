@@ -5,7 +5,7 @@
  *     ./netconn-get -v -o file.tar.gz https://example.org/file.tar.gz
  *
  *     -o FILE  where to; standard output otherwise     -C  go on where an earlier attempt at FILE ended
- *     -v       tell how long each step took, and what was agreed on
+ *     -v       tell how long each step took            -t SECONDS  give up when nothing comes for so long (60)
  *
  * A line of progress is drawn on a terminal. Ctrl-C leaves what has come, for -C to go on from. Redirects are followed,
  * but never from https to http. The certificate is verified; SSL_CERT_FILE names other authorities than the system's.
@@ -342,6 +342,7 @@ static void on_ready(struct net_conn *c, void *arg) {
                      "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: netconn-get/%s\r\nAccept-Encoding: identity\r\n"
                      "%sConnection: close\r\n\r\n", g->url.path, g->url.authority, NETCONN_VERSION, range);
     g->asked = now();
+    conn_set_idle_timeout(c, g->options.deadline);
     /* A new connection takes so little at once. */
     if (conn_try_write(c, request, (size_t)n) != n) finish(g, NO_CONNECTION, "cannot send the request");
     else conn_set_readable_callback(c, on_readable, g);
@@ -370,22 +371,22 @@ static void on_signal(int signum, void *arg) {
 int main(int argc, char **argv) {
     static struct get g = {.total = -1};
     int option;
-    while (optind <= argc && (option = getopt(argc, argv, "vCo:")) != -1) {
+    conn_options_init(&g.options);
+    g.options.deadline = 60;
+    while (optind <= argc && (option = getopt(argc, argv, "vCo:t:")) != -1) {
         if (option == 'o') g.name = optarg;
+        else if (option == 't') g.options.deadline = atof(optarg);
         else if (option == '?') optind = argc + 1;
         else *(option == 'v' ? &g.verbose : &g.resume) = true;
     }
     if (optind != argc - 1 || !parse_url(argv[optind], NULL, &g.url) || (g.resume && !g.name)) {
-        fprintf(stderr, "usage: %s [-v] [[-C] -o FILE] http[s]://HOST[:PORT][/PATH]\n", argv[0]);
+        fprintf(stderr, "usage: %s [-v] [-t SECONDS] [[-C] -o FILE] http[s]://HOST[:PORT][/PATH]\n", argv[0]);
         return USAGE;
     }
     struct stat there;
     if (g.resume && stat(g.name, &there) == 0) g.have = g.begun_with = there.st_size;
     g.on_terminal = g.name && isatty(STDERR_FILENO);
     g.started = now();
-    conn_options_init(&g.options);
-    g.options.deadline = 30;
-
     SocketTLSContext_T tls = netconn_tls_client(NULL); /* the system's trust store; NULL: a connection will say why */
     if (tls) netconn_tls_set_alpn(tls, (const char *[]){"http/1.1"}, 1);
     g.options.tls = tls;

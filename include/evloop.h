@@ -194,9 +194,10 @@ void evloop_signal_free(struct evloop_signal *signal);
 
 /**
  * Puts one pointer of the program's own at the loop (made for adapters to other loops). `detach`, which may be NULL, is
- * called with it by `evloop_free`, before anything of the loop is closed. An `attachment` of NULL takes the pointer
- * away without calling `detach`. 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for what is no loop of
- * this library (NULL, a freed one, one of libev's, which has the same type name), EPERM in a forked child.
+ * called with it by `evloop_free`, before anything of the loop is closed; but not in a forked child, for a loop that is
+ * still the parent's: what it knows may be shared. An `attachment` of NULL takes the pointer away without calling
+ * `detach`. 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for what is no loop of this library (NULL, a
+ * freed one, one of libev's, which has the same type name), EPERM in a forked child.
  */
 int evloop_set_attachment(struct ev_loop *lp, void *attachment, void (*detach)(void *attachment));
 

@@ -39,7 +39,7 @@ enum conn_error {
     /** This process or machine ran out of descriptors, memory or ports. */
     CONN_ERR_RESOURCE,
     /** What was asked for is impossible (a port of 70000). */
-    CONN_ERR_INVALID,
+    CONN_ERR_INVALID
 };
 
 /**
@@ -60,7 +60,7 @@ enum conn_state {
     /** Both directions have ended cleanly. */
     CONN_CLOSED,
     /** It failed; see conn_get_error_msg. */
-    CONN_ERROR,
+    CONN_ERROR
 };
 
 /**
@@ -119,6 +119,19 @@ struct conn_options {
     conn_socket_cb on_socket;
     /** The argument of on_socket. */
     void *socket_arg;
+    /**
+     * A client's first bytes; copied. Over TLS 1.3 they go out with the first flight (0-RTT, RFC 8446 section 2.3),
+     * where a resumed session allows all of them and the context does (netconn_tls_enable_early_data); otherwise, and
+     * when the server turns them down, they are sent after the handshake, before on_ready runs. A plain connection
+     * sends them once it is connected. Each byte goes out once; what the kernel does not take at once is sent as
+     * conn_try_write's bytes are.
+     *
+     * Early data can be recorded on the way and sent again by anybody, to any server that shares the session: only what
+     * may arrive twice without harm belongs here (RFC 8446, appendix E.5). Default: NULL. With server_side: EINVAL.
+     */
+    const void *early_data;
+    /** The length of early_data in bytes. */
+    size_t early_data_len;
 };
 
 /** Called from the loop. It may do anything: close this connection or another, open one, free the loop. */
@@ -290,6 +303,22 @@ ssize_t conn_try_write(struct net_conn *c, const void *buf, size_t len);
 ssize_t conn_try_writev(struct net_conn *c, const struct iovec *iov, int n);
 
 /**
+ * As conn_try_write, for at most count bytes of a file: on a plain connection with sendfile(2), where the kernel can do
+ * so with this file, else (over TLS; procfs; a pipe) by copying, with the same result. The file may be a pipe too, as
+ * long as offset is NULL.
+ *
+ * offset: where to begin, moved by what was taken; NULL: the file's own position, which is moved instead. The
+ * connection never takes more than it says: what it does not take is not lost.
+ *
+ * Returns the number of bytes taken, at most 4 MiB; 0 at the end of the file, and for a count of 0. -1 with the errnos
+ * of conn_try_write (EAGAIN also where a pipe has nothing now), or for what is wrong with the file, which does the
+ * connection no harm: EBADF (not open for reading), EINVAL (an offset below 0; a socket or a terminal), ESPIPE (an
+ * offset into a pipe), or what reading it gives (EISDIR, EIO, ...). Reading a file may wait for its disk; see pread(2).
+ * Never raises SIGPIPE.
+ */
+ssize_t conn_try_sendfile(struct net_conn *c, int fd, off_t *offset, size_t count);
+
+/**
  * Shuts the write side: what was written, close_notify (over TLS), then FIN. Reading goes on. The connection is
  * CONN_CLOSED when the peer's end of the stream was read too.
  *
@@ -321,9 +350,9 @@ size_t conn_pending(struct net_conn *c);
  * conn_new. May be called in any callback of the connection.
  *
  * options: NULL for the default options; TLS is implied. They count for the handshake: tls_timeout, deadline (from this
- * call on), server_side, tls, server_name, allow_truncation. A client verifies server_name, else the host that conn_new
- * was given. on_ready, on_error: either may be NULL; they take the place of the earlier ones, and arg that of the
- * earlier argument. Readable and writable callbacks stay, and fire again after the new on_ready.
+ * call on), server_side, tls, server_name, allow_truncation, early_data. A client verifies server_name, else the host
+ * that conn_new was given. on_ready, on_error: either may be NULL; they take the place of the earlier ones, and arg
+ * that of the earlier argument. Readable and writable callbacks stay, and fire again after the new on_ready.
  *
  * What was written before is sent before. Bytes that the peer has sent and conn_try_read has not returned go to TLS:
  * read the peer's whole answer first. Where they are not TLS the handshake fails with CONN_ERR_TLS, EPROTO. As with
@@ -333,9 +362,10 @@ size_t conn_pending(struct net_conn *c);
  *
  * Returns 0; -1 with errno EINVAL (c is NULL; wrong options; a server side without a server's context; a client without
  * server_name on a connection of conn_from_fd or a Unix socket: nothing says whom to expect), EISCONN (TLS already, or
- * in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), ECANCELED (closed by a callback that
- * ran inside the call), EPERM (the connection is a parent process's): but for ECANCELED, everything is as it was. The
- * log has the reason of an EINVAL.
+ * in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), EBUSY (the kernel has not yet taken
+ * all of the plain connection's early_data: try again later), ECANCELED (closed by a callback that ran inside the
+ * call), EPERM (the connection is a parent process's): but for ECANCELED, everything is as it was. The log has the
+ * reason of an EINVAL.
  */
 int conn_start_tls(struct net_conn *c, const struct conn_options *options, conn_event_cb on_ready,
                    conn_event_cb on_error, void *arg);
@@ -347,10 +377,24 @@ int conn_start_tls(struct net_conn *c, const struct conn_options *options, conn_
  *
  * Returns the socket, which is the caller's to close: non-blocking, close-on-exec, watched by nobody. -1 with errno
  * EINVAL (c is NULL), ENOTCONN (not CONN_READY), ENOTSUP (over TLS, or in its handshake: the bytes on the socket are
- * OpenSSL's), EBUSY (the connection holds bytes that it has read from the socket or has still to send there; today a
- * plain one never does), EPERM (the connection is a parent process's): the connection is as it was.
+ * OpenSSL's), EBUSY (the connection has still to send bytes there: the rest of its early_data), EPERM (the connection
+ * is a parent process's): the connection is as it was.
  */
 int conn_detach(struct net_conn *c);
+
+/**
+ * Lets the connection fail when for so many seconds no byte of the program's moves in either direction: CONN_ERROR,
+ * CONN_ERR_TIMEOUT, ETIMEDOUT, on_error once from the loop. 0 or less: never (the default). Counts from this call, from
+ * CONN_READY (again after conn_start_tls) or from the last byte, what comes last; may be set in any state and callback.
+ *
+ * What counts is what conn_try_read and conn_try_write (and their kin) move, and what the loop sends of it later; bytes
+ * that arrive and nobody reads do not. Never early, and at most a sixteenth of the time late (and a millisecond, and
+ * what the loop is busy with). Costs no system call and no look at the clock where bytes move, and sixteen wake-ups of
+ * the loop in the given time.
+ *
+ * Returns 0, also for NULL; -1 with errno EINVAL (seconds is NaN), EPERM (the connection is a parent process's).
+ */
+int conn_set_idle_timeout(struct net_conn *c, double seconds);
 
 /** The state; CONN_CLOSED for NULL. */
 enum conn_state conn_get_state(struct net_conn *c);
@@ -385,6 +429,18 @@ int conn_get_errno(struct net_conn *c);
  * after a failure.
  */
 long conn_get_verify_result(struct net_conn *c);
+
+/**
+ * Whether early data (0-RTT) was accepted: the client's early_data by the server, or as a server the client's. False
+ * before CONN_READY, when it was sent after the handshake instead, and for NULL.
+ */
+bool conn_early_data_accepted(struct net_conn *c);
+
+/**
+ * How many bytes came as early data from a client (see netconn_tls_enable_early_data): the first that conn_try_read
+ * gives, whether they were read already or not. 0 before CONN_READY, on a client, and for NULL.
+ */
+size_t conn_early_data_len(struct net_conn *c);
 
 /** The socket, owned by the connection; -1 with errno ENOTCONN when there is none, and for NULL (EINVAL). */
 int conn_get_fd(struct net_conn *c);

@@ -23,7 +23,7 @@ enum netconn_log_level {
     /** What a person who runs the program may want to know. */
     NETCONN_LOG_INFO,
     /** Each change of state. */
-    NETCONN_LOG_DEBUG,
+    NETCONN_LOG_DEBUG
 };
 
 #ifdef __cplusplus

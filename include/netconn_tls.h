@@ -27,7 +27,7 @@ enum netconn_tls_verify {
     /** Servers: a client must show a certificate of a trusted chain. */
     NETCONN_TLS_VERIFY_REQUIRE_CLIENT,
     /** Servers: a client may show none; one that it shows must be of a trusted chain. */
-    NETCONN_TLS_VERIFY_OPTIONAL_CLIENT,
+    NETCONN_TLS_VERIFY_OPTIONAL_CLIENT
 };
 
 /**
@@ -51,6 +51,32 @@ typedef int (*netconn_tls_verify_cb)(int preverified, int depth, const char *sub
  */
 typedef const char *(*netconn_tls_alpn_cb)(const char *const *offered, size_t n, void *arg);
 
+/**
+ * Keeps `len` bytes of a session (DER, at most 16 KiB) under `key`, in place of what was there; both are valid during
+ * the call. Returns 0 when it did. What is kept holds secrets of connections: it needs the care that private keys need.
+ */
+typedef int (*netconn_tls_session_store_cb)(const char *key, const unsigned char *der, size_t len, void *arg);
+
+/**
+ * Writes the session under `key` to `der`, which has room for `size` bytes, and returns its length; 0: there is none. A
+ * length that is negative or above `size` counts as none. Of two processes that ask at once one alone should get it.
+ */
+typedef ssize_t (*netconn_tls_session_load_cb)(const char *key, unsigned char *der, size_t size, void *arg);
+
+/**
+ * Forgets the session under `key`: it was used and may be used once only (TLS 1.3), or it is of no use. There may be
+ * none.
+ */
+typedef void (*netconn_tls_session_remove_cb)(const char *key, void *arg);
+
+/**
+ * Writes the password of an encrypted key to `buf`, which has room for `size` bytes (a NUL at its end is not needed),
+ * and returns its length; 0 or less: there is none. A length above `size` counts as none. The library wipes its copies.
+ *
+ * Runs inside the call that loads the key, without a lock, once for each key; must not throw or longjmp.
+ */
+typedef int (*netconn_tls_password_cb)(char *buf, int size, void *arg);
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -70,8 +96,9 @@ SocketTLSContext_T netconn_tls_client(const char *ca);
  * A server's context.
  *
  * `cert_chain`: a PEM file with the certificate and, after it, the intermediate ones; `key`: a PEM file with its
- * private key. Both NULL: netconn_tls_load_certificate comes later. `client_ca`: a PEM file or a hashed directory;
- * clients must then show a certificate that it vouches for. NULL: clients are not asked for one.
+ * private key. Both NULL: netconn_tls_load_certificate comes later (after netconn_tls_set_password_callback, where the
+ * key is encrypted). `client_ca`: a PEM file or a hashed directory; clients must then show a certificate that it
+ * vouches for. NULL: clients are not asked for one.
  *
  * Returns the context, to be freed with netconn_tls_free; NULL with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted
  * key, a key of another certificate, a weak one, one path without the other), ENOMEM.
@@ -102,18 +129,18 @@ int netconn_tls_load_ca_pem(SocketTLSContext_T context, const void *pem, size_t 
 /**
  * Replaces the certificate that is shown to peers, by clients too (mutual TLS): PEM files with the certificate,
  * followed by the intermediate ones, and with its private key. The library's copy of the key file is wiped from memory.
- * A password is never asked for on the terminal.
+ * The password of an encrypted key is asked of netconn_tls_set_password_callback's function, never on the terminal.
  *
- * Returns 0; -1 with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted key, a key of another certificate, a weak
- * one), ENOMEM; then the earlier pair stays.
+ * Returns 0; -1 with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted key without a password or with a wrong one, a
+ * key of another certificate, a weak one), ENOMEM, ECANCELED (the password callback freed the context); then the
+ * earlier pair stays.
  */
 int netconn_tls_load_certificate(SocketTLSContext_T context, const char *cert_chain, const char *key);
 
 /**
  * As netconn_tls_load_certificate, from PEM in memory, which stays the caller's.
  *
- * Returns 0; -1 with errno EINVAL (not PEM, an encrypted key, a key of another certificate, a weak one), ENOMEM; then
- * the earlier pair stays.
+ * Returns 0; -1 with errno EINVAL, ENOMEM, ECANCELED as netconn_tls_load_certificate; then the earlier pair stays.
  */
 int netconn_tls_load_certificate_pem(SocketTLSContext_T context, const void *chain, size_t chain_len, const void *key,
                                      size_t key_len);
@@ -189,6 +216,77 @@ int netconn_tls_verify_name(const char *pem_path, const char *name);
  * succeeds leaves it alone: look at it after a failure only. Valid until the next call that fails on this thread.
  */
 const char *netconn_tls_error(void);
+
+/**
+ * Keeps sessions with the program, in place of this context's own memory: for processes that share their sessions, or
+ * to resume after a restart. All three callbacks, or NULL for each: the context's memory again.
+ *
+ * On a client, `key` names the host, port and server name and the settings of the context that a session was verified
+ * under, and ends with a digest of the rest of them (whom it trusts, the certificate that it shows): printable, without
+ * a limit to its length, and the same in every process with the same settings. A session is offered under that key
+ * alone; the server's certificate in it has to be in order. A context with a verify callback, or whose SSL_CTX was
+ * handed out, cannot be compared: its keys differ in each process.
+ *
+ * On a server, `key` is the session's id in hexadecimal. Tickets then hold that id alone, under TLS 1.2 none are sent;
+ * so every resumption asks the load callback. Early data is not accepted: it is safe only where a session leaves the
+ * cache with its first use, which the library cannot promise for a cache that is not its own.
+ *
+ * The callbacks run inside the handshake, a read, a write or a close, on the thread of the connection, without a lock.
+ * They may close the connection, whose call then fails with ECANCELED; they must not throw or longjmp. What they load
+ * is checked: it is bounded and parsed, and refused (and removed) where it does not fit.
+ *
+ * Returns 0; -1 with errno EINVAL when one of the three is NULL and another is not.
+ */
+int netconn_tls_set_session_callbacks(SocketTLSContext_T context, netconn_tls_session_store_cb store,
+                                      netconn_tls_session_load_cb load, netconn_tls_session_remove_cb remove,
+                                      void *arg);
+
+/**
+ * Early data (0-RTT, RFC 8446 section 2.3), which saves a round trip on a resumed TLS 1.3 connection.
+ *
+ * On a server: up to `max` bytes a connection are accepted, 0 for 16384, at most 1048576; off by default. They are kept
+ * until the handshake is complete: CONN_READY is reported then, as always, and they are the first bytes that are read;
+ * conn_early_data_len tells how many. A flight that was recorded and is sent again has no effect: sessions are then
+ * kept in the memory of this context and used once (20480 at most, see SSL_CTX_sess_set_cache_size), and the copy finds
+ * none. That holds within one context of one process; keep early data off where processes share sessions in other ways.
+ * Clients that resume from another process fall back to a full handshake, and their early data comes after it.
+ *
+ * On a client: conn_options.early_data is sent early where the session allows it and where it is not longer than `max`;
+ * that is so without this call, too, with no limit but the session's.
+ *
+ * Returns 0; -1 with errno EINVAL.
+ */
+int netconn_tls_enable_early_data(SocketTLSContext_T context, uint32_t max);
+
+/**
+ * No early data on connections made from now on: a server skips what comes early, and its client sends it again after
+ * the handshake; a client sends conn_options.early_data after the handshake.
+ *
+ * Returns 0; -1 with errno EINVAL.
+ */
+int netconn_tls_disable_early_data(SocketTLSContext_T context);
+
+/**
+ * Who knows the passwords of keys that are loaded from now on (PKCS#8 and traditional PEM); NULL: nobody, and an
+ * encrypted key is refused. The password is never asked for on the terminal.
+ *
+ * Returns 0; -1 with errno EINVAL.
+ */
+int netconn_tls_set_password_callback(SocketTLSContext_T context, netconn_tls_password_cb callback, void *arg);
+
+/**
+ * Writes the secrets of connections made from now on to a file, in the format of NSS that Wireshark and others read:
+ * for looking at recorded traffic while a program is being made. Whoever reads the file can read what the connections
+ * carry. Off by default, and said in the log at the level warn.
+ *
+ * `path`: a file that is made with mode 0600, or appended to; several contexts and processes may share one, each line
+ * is written whole. NULL: what the environment variable SSLKEYLOGFILE names. "": no key log any more.
+ *
+ * Returns 0; -1 with errno EINVAL, ENOENT (no such directory; NULL while SSLKEYLOGFILE is not set), EACCES or what else
+ * open(2) gives; then everything stays as it was. What cannot be written later (a full disk) is said in the log, and
+ * the connection goes on.
+ */
+int netconn_tls_set_keylog(SocketTLSContext_T context, const char *path);
 
 #ifdef __cplusplus
 }

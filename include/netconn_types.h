@@ -29,7 +29,7 @@ enum netconn_tls_ocsp {
     /** The authority does not know the certificate. */
     NETCONN_TLS_OCSP_UNKNOWN,
     /** Malformed, stale, or not signed by whom it should be. */
-    NETCONN_TLS_OCSP_INVALID,
+    NETCONN_TLS_OCSP_INVALID
 };
 
 /** A peer's certificate. Texts are UTF-8 and NUL-terminated; one that is too long ends with "...". */

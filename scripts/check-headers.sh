@@ -34,6 +34,17 @@ try() {
     if everywhere "$2"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL $1"; fi
 }
 
+# $1: what is tried, $2: the text. As programs of before 1999 are compiled.
+try_old() {
+    for std in c89 gnu89; do
+        if printf '%b' "$2" | compile "$CC" -xc -std=$std -Wstrict-prototypes; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1)) && echo "FAIL $1"
+        fi
+    done
+}
+
 forwards= backwards=
 for header in include/*.h; do
     include="#include \"$(basename "$header")\"\n"
@@ -43,6 +54,7 @@ for header in include/*.h; do
 done
 try "all headers" "${forwards}int main(void) { return 0; }\n"
 try "all headers, backwards" "${backwards}int main(void) { return 0; }\n"
+try_old "all headers, in old C" "${forwards}int main(void) { return 0; }\n"
 if printf '#include <openssl/ssl.h>\n' | "$CC" -E - >/dev/null 2>&1; then
     use="int main(void) { SSL *ssl = 0; return ssl != 0; }\n"
     try "all headers, OpenSSL's before" "#include <openssl/ssl.h>\n$forwards$use"

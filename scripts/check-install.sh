@@ -69,6 +69,19 @@ claim "a program links as older ones do" "$CC" scripts/installed.c -o "$scratch/
 claim "with the same library" is_shared "$scratch/older"
 claim "and runs" env LD_LIBRARY_PATH="$PREFIX/lib" "$scratch/older"
 
+# The adapters include the loop's header by its place beside them.
+glib=$($PKG_CONFIG --cflags glib-2.0 2>/dev/null)
+for adapter in libev libevent libuv glib; do
+    # shellcheck disable=SC2086
+    if sed -n 's/^#include <\(ev\|event2\|uv\|glib\)/&/p' "include/adapters/$adapter.h" | "$CC" -E $glib - >/dev/null 2>&1; then
+        echo "#include <adapters/$adapter.h>" >"$scratch/$adapter.c"
+        claim "adapters/$adapter.h works from there" \
+            "$CC" -c "$scratch/$adapter.c" -o "$scratch/$adapter.o" -I"$PREFIX/include/netconn" $glib
+    else
+        skip "adapters/$adapter.h" "its library is not installed"
+    fi
+done
+
 # ---- By the tools that find it, in several places -------------------------------------------------------------------
 
 use_installed "installed" "$PREFIX" "$PREFIX/lib" "$openssl"

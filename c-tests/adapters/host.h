@@ -14,6 +14,7 @@
 #include "../support/transports.h"
 #include "dns_cares.h"
 #include "evloop.h"
+#include "netconn.h"
 
 /* How many rounds the adapters have run. */
 static int rounds;

@@ -96,4 +96,27 @@ TEST(an_iteration_of_the_host_for_each_wake_up) {
     ev_loop_destroy(host);
 }
 
+/* libev's loop ends in a child before netconn's is the child's. */
+TEST(a_child_destroys_the_host_first) {
+    struct ev_loop *loop = evloop_new(), *host = host_new();
+    int ran = 0, status;
+    CHECK_INT(netconn_attach_libev(loop, host), 0);
+    settle(host);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        ev_loop_fork(host);
+        ev_loop_destroy(host);
+        if (evloop_after_fork(loop) != 0 || netconn_detach_libev(loop) != 0) _exit(1);
+        evloop_free(loop);
+        _exit(0);
+    }
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    CHECK_INT(evloop_post(loop, count, &ran), 0);
+    HOST_UNTIL(host, ran);
+    evloop_free(loop);
+    ev_loop_destroy(host);
+}
+
 TEST_MAIN

@@ -331,6 +331,24 @@ TEST(nobody_to_talk_to) {
     CHECK_CONTAINS(run->err, "70000");
 }
 
+static void serve_silence(struct peer_conn *pc) {
+    struct request request;
+    if (!http_read_request(pc, &request)) return;
+    if (http_is_for(&request, "/half")) http_say(pc, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+    serve_stall(pc);
+}
+
+TEST(a_server_that_falls_silent) {
+    struct peer *peer = PEER(.serve = serve_silence);
+    struct run *run = run_built(GET, "-t", a_second(), url(peer, "/nothing"), NULL);
+    CHECK_STATUS(run, NO_CONNECTION);
+    CHECK_CONTAINS(run->err, "no byte moved");
+    run = run_built(GET, "-t", a_second(), "-o", temp_file("out"), url(peer, "/half"), NULL);
+    CHECK_STATUS(run, NO_CONNECTION);
+    CHECK_CONTAINS(run->err, "no byte moved");
+    CHECK_INT(file_size(temp_file("out")), 4);
+}
+
 TEST(the_wrong_name_and_the_wrong_authority) {
     struct peer *peer = TLS_PEER(TLS1_3_VERSION, .serve = serve_many);
     struct run *run = run_built(GET, "-o", temp_file("out"), url_of("https", "127.0.0.1", peer_port(peer), "/"), NULL);

@@ -123,6 +123,8 @@ FUNCTION(int, conn_get_peer_certificate, (struct net_conn *, struct conn_certifi
 FUNCTION(enum netconn_tls_ocsp, conn_get_ocsp_status, (struct net_conn *))
 FUNCTION(int, conn_start_tls, (struct net_conn *, const struct conn_options *, conn_event_cb, conn_event_cb, void *))
 FUNCTION(int, conn_detach, (struct net_conn *))
+FUNCTION(ssize_t, conn_try_sendfile, (struct net_conn *, int, off_t *, size_t))
+FUNCTION(int, conn_set_idle_timeout, (struct net_conn *, double))
 FUNCTION(void, conn_set_data, (struct net_conn *, void *))
 FUNCTION(void *, conn_get_data, (struct net_conn *))
 
@@ -302,7 +304,7 @@ int main(void) {
         USE(conn_pending) USE(conn_get_fd) USE(conn_local_addr) USE(conn_peer_addr) USE(conn_get_alpn)
         USE(conn_get_tls_version) USE(conn_get_cipher) USE(conn_session_reused) USE(conn_get_timing)
         USE(conn_get_peer_certificate) USE(conn_get_ocsp_status) USE(conn_set_data) USE(conn_get_data)
-        USE(conn_start_tls) USE(conn_detach)
+        USE(conn_start_tls) USE(conn_detach) USE(conn_set_idle_timeout) USE(conn_try_sendfile)
         USE(netconn_tls_client) USE(netconn_tls_server) USE(netconn_tls_free) USE(netconn_tls_load_ca)
         USE(netconn_tls_load_ca_pem) USE(netconn_tls_load_certificate) USE(netconn_tls_load_certificate_pem)
         USE(netconn_tls_set_verify) USE(netconn_tls_set_verify_callback) USE(netconn_tls_set_versions)

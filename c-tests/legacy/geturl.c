@@ -207,7 +207,7 @@ BOTH_VERSIONS(a_truncated_stream) {
 
 TEST(a_server_that_falls_silent) {
     struct peer *peer = PEER(.serve = serve_half);
-    struct run *run = run_built(GETURL, "-T", "0.2", "-t", "2", url(peer, "/stall"), temp_file("a"), NULL);
+    struct run *run = run_built(GETURL, "-T", a_second(), "-t", "2", url(peer, "/stall"), temp_file("a"), NULL);
     CHECK_STATUS(run, 4);
     CHECK_CONTAINS(run->err, "Connection timed out");
     CHECK_INT(peer_accepted(peer), 2);
@@ -216,7 +216,7 @@ TEST(a_server_that_falls_silent) {
 TEST(a_server_that_never_answers_the_connect) {
     char port[16];
     snprintf(port, sizeof port, "%d", full_queue(AF_INET, NULL, 0));
-    struct run *run = run_built(GETURL, "-T", "0.2", url_of("http", "127.0.0.1", port, "/"), temp_file("a"), NULL);
+    struct run *run = run_built(GETURL, "-T", a_second(), url_of("http", "127.0.0.1", port, "/"), temp_file("a"), NULL);
     CHECK_STATUS(run, 4);
     CHECK_CONTAINS(run->err, "failed: Connection timed out");
 }

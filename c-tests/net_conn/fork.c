@@ -40,9 +40,11 @@ static void try_everything(struct client *client) {
     CHECK_ERRNO(conn_try_read(client->c, &byte, 1), EPERM);
     CHECK_ERRNO(conn_try_write(client->c, &byte, 1), EPERM);
     CHECK_ERRNO(conn_try_writev(client->c, &piece, 1), EPERM);
+    CHECK_ERRNO(conn_try_sendfile(client->c, 0, NULL, 1), EPERM);
     CHECK_ERRNO(conn_shutdown(client->c), EPERM);
     CHECK_ERRNO(conn_start_tls(client->c, NULL, NULL, NULL, NULL), EPERM);
     CHECK_ERRNO(conn_detach(client->c), EPERM);
+    CHECK_ERRNO(conn_set_idle_timeout(client->c, 1), EPERM);
     conn_set_readable_callback(client->c, nothing, NULL);
     conn_set_writable_callback(client->c, nothing, NULL);
     CHECK_INT(conn_get_state(client->c), CONN_READY);

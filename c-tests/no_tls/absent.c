@@ -44,6 +44,11 @@ TEST(each_function_of_contexts_says_so) {
     ABSENT(netconn_tls_set_alpn(none, protocols, 1));
     ABSENT(netconn_tls_set_alpn_callback(none, NULL, NULL));
     ABSENT(netconn_tls_set_session_reuse(none, true));
+    ABSENT(netconn_tls_set_session_callbacks(none, NULL, NULL, NULL, NULL));
+    ABSENT(netconn_tls_set_password_callback(none, NULL, NULL));
+    ABSENT(netconn_tls_set_keylog(none, "/nonexistent"));
+    ABSENT(netconn_tls_enable_early_data(none, 1));
+    ABSENT(netconn_tls_disable_early_data(none));
     ABSENT_NULL(netconn_tls_ssl_ctx(none));
     ABSENT(netconn_tls_verify_name("/nonexistent", "localhost"));
 
@@ -122,6 +127,23 @@ TEST(tls_on_a_plain_connection_fails_from_the_loop) {
     char byte;
     CHECK_INT(read(fds[1], &byte, 1), 0);
     close(fds[1]);
+}
+
+TEST(a_plain_connection_cannot_be_upgraded) {
+    NEEDS_NO_TLS();
+    struct ev_loop *loop = test_loop();
+    struct peer *peer = PEER(.serve = serve_echo);
+    struct conn_options o = options();
+    struct client *client = client_open(loop, "127.0.0.1", peer_port(peer), &o);
+    client_wait_ready(client);
+    struct client *upgraded = client_new(loop);
+    upgraded->c = client->c;
+    CHECK_INT(conn_start_tls(client->c, NULL, client_on_ready, client_on_error, upgraded), 0);
+    client_wait_error(upgraded);
+    CHECK_FAILED_WITH(upgraded, CONN_ERR_TLS, ENOTSUP);
+    CHECK_CONTAINS(upgraded->message, "without it");
+    client_close(upgraded);
+    client->c = NULL;
 }
 
 TEST(the_default_client_context_can_be_reset) {

@@ -7,16 +7,16 @@
 #include "../support/client.h"
 #include "../support/peers.h"
 #include "../support/transports.h"
+#include "netconn.h"
 #include "pconn.h"
 
-/* For peers that must not end before the test says so. */
-static inline void serve_gate(struct peer_conn *pc) {
-    gate_wait(pc->arg);
-}
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
 
-/* A pool on a loop of the test's own, which frees it. The default context trusts the test CA. */
+/* A pool on a loop of the test's own, which frees it. The default context, where there is one, trusts the test CA. */
 static inline struct pconn_pool *test_pool(struct ev_loop *loop) {
-    CHECK_INT(conn_set_default_tls(tls_client_context()), 0);
+    if (netconn_openssl()) CHECK_INT(conn_set_default_tls(tls_client_context()), 0);
     struct pconn_pool *pool = pconn_pool_new(loop);
     CHECK_PTR_NOT_NULL(pool);
     CHECK_INT(pconn_get_idle_count(pool), 0);
@@ -54,6 +54,85 @@ static inline void give_back(struct pconn_pool *pool, struct client *client) {
     client->calling = true;
     pconn_release(pool, c, true);
     client->calling = false;
+}
+
+static inline void fail_on_error(struct net_conn *c, void *arg) {
+    (void)arg;
+    FAIL("%s", conn_get_error_msg(c));
+}
+
+/* ---- What the log says ------------------------------------------------------------------------------------------- */
+
+struct heard {
+    int errors; /* lines at that level */
+    char last[400];
+};
+
+static inline void hear(int level, const char *message, void *arg) {
+    struct heard *heard = arg;
+    if (level != NETCONN_LOG_ERROR) return;
+    heard->errors++;
+    snprintf(heard->last, sizeof heard->last, "%s", message);
+}
+
+static inline struct heard *listen_to_the_log(void) {
+    struct heard *heard = alloc(sizeof *heard);
+    netconn_set_log(hear, heard);
+    return heard;
+}
+
+/* ---- A peer that does what the test says, when it says so ---------------------------------------------------------- */
+
+/* What is written leaves at once, whatever was not acknowledged yet. */
+static inline void no_delay(struct peer_conn *pc) {
+    int on = 1;
+    CHECK_INT(setsockopt(pc->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+}
+
+struct script {
+    void (*act)(struct peer_conn *pc);
+    struct gate go, done;
+    struct peer_conn *pc;
+};
+
+/* Echoes one message, so that both sides know the connection to be there; acts when told to; echoes on. */
+static inline void serve_script(struct peer_conn *pc) {
+    struct script *script = pc->arg;
+    if (pc->number > 0) {
+        serve_echo(pc);
+        return;
+    }
+    no_delay(pc);
+    char buf[64];
+    ssize_t n = peer_read(pc, buf, sizeof buf);
+    CHECK(n > 0 && peer_write(pc, buf, (size_t)n));
+    gate_wait(&script->go);
+    script->act(pc);
+    gate_open(&script->done);
+    if (!pc->ended) serve_echo(pc);
+}
+
+static inline struct script *new_script(void (*act)(struct peer_conn *pc)) {
+    struct script *script = alloc(sizeof *script);
+    *script = (struct script){.act = act, .go = GATE, .done = GATE};
+    return script;
+}
+
+/* On loopback what the peer has done by then is known to our kernel. */
+static inline void let_it_act(struct script *script) {
+    gate_open(&script->go);
+    gate_wait(&script->done);
+}
+
+static inline void act_close(struct peer_conn *pc) {
+    peer_end_writing(pc);
+}
+static inline void act_reset(struct peer_conn *pc) {
+    peer_reset(pc);
+    pc->ended = true;
+}
+static inline void act_speak(struct peer_conn *pc) {
+    CHECK(peer_write(pc, "HTTP/1.1 408 Request Timeout\r\n\r\n", 33));
 }
 
 #define CHECK_COUNTS(pool, idle, total)                                                                                \

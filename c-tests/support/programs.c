@@ -47,8 +47,10 @@ static const char *start(const char *program, char *const *arguments, int port, 
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
-        int input = open("/dev/null", O_RDONLY), output = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-        dup2(input, 0);
+        /* Standard input has neither bytes nor an end (the program itself holds the other one): s_server ends with it. */
+        int input[2], output = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        if (pipe(input) != 0) _exit(127);
+        dup2(input[0], 0);
         dup2(output, 1);
         dup2(output, 2);
         execv(program, arguments);

@@ -152,6 +152,12 @@ void run_check_status(const char *file, int line, struct run *run, int expected)
     test_fail(file, line, "exit status %d, expected %d; standard error: %s", run->status, expected, err);
 }
 
+const char *a_second(void) {
+    char *text = alloc(16);
+    snprintf(text, 16, "%g", slow(1));
+    return text;
+}
+
 /* ---- Files ---------------------------------------------------------------------------------------------------------- */
 
 char *temp_file(const char *name) {

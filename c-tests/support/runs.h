@@ -32,6 +32,9 @@ struct run *run_built(const char *name, ...);
 #define CHECK_STATUS(run, expected) run_check_status(__FILE__, __LINE__, (run), (expected))
 void run_check_status(const char *file, int line, struct run *run, int expected);
 
+/* slow(1) in digits: an option of seconds after which a program gives up, too many for what goes well. */
+const char *a_second(void);
+
 /* ---- Files that programs fetch ------------------------------------------------------------------------------------ */
 
 /* temp_dir()/name, valid until the end of the test. */

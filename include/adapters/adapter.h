@@ -1,6 +1,6 @@
 /*
- * adapter.h - what the adapters to other libraries' loops share. Programs include libev.h, libevent.h, libuv.h or glib.h,
- * of this folder.
+ * adapter.h - what the adapters to other libraries' loops share. Programs include libev.h, libevent.h, libuv.h or
+ * glib.h, of this folder.
  */
 #ifndef NETCONN_ADAPTER_H
 #define NETCONN_ADAPTER_H
@@ -17,7 +17,7 @@ struct netconn_adapter {
     struct ev_loop *loop;
 };
 
-/* Whether this is a living loop of netconn's. Any pointer may be asked about: it is looked for in a list, not followed. */
+/* Whether this is a living loop of netconn's. Any pointer may be asked about: it is looked for, not followed. */
 static inline int netconn_adapter_is_loop(void *pointer) {
     int before = errno, found;
     errno = 0;
@@ -52,8 +52,10 @@ static inline void *netconn_adapter_new(const char *name, size_t size, struct ev
     return NULL;
 }
 
-/* Takes the adapter of this name away from the loop and gives it to the caller. NULL and errno: EINVAL for what is no loop of
- * netconn's, and where nothing is attached or another adapter is. May leave EINVAL where it succeeds. */
+/*
+ * Takes the adapter of this name away from the loop and gives it to the caller. NULL and errno: EINVAL for what is no loop
+ * of netconn's, and where nothing is attached or another adapter is. May leave EINVAL where it succeeds.
+ */
 static inline void *netconn_adapter_take(const char *name, struct ev_loop *loop) {
     struct netconn_adapter *adapter;
     errno = EINVAL;

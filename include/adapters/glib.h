@@ -7,16 +7,17 @@
  *     g_main_loop_run(main_loop);
  *
  * Connections, timers, lookups, signals and posted work of netconn then come from g_main_loop_run(), on its thread, one
- * round of netconn's loop for one dispatch of a source of priority G_PRIORITY_DEFAULT: sources of that priority and netconn
- * do not starve each other. A callback may do what it may do under evloop_run(): close, detach, free netconn's loop, call
- * g_main_loop_quit(), run either loop in itself (a dialog).
+ * round of netconn's loop for one dispatch of a source of priority G_PRIORITY_DEFAULT: sources of that priority and
+ * netconn do not starve each other. A callback may do what it may do under evloop_run(): close, detach, free netconn's
+ * loop, call g_main_loop_quit(), run either loop in itself (a dialog).
  *
  * A GMainLoop runs until g_main_loop_quit(), whatever is open.
  *
- * Either may end first. evloop_free() detaches. When the last reference to the context goes, netconn's loop waits until it is run
- * by itself, or detached and attached elsewhere.
+ * Either may end first. evloop_free() detaches. When the last reference to the context goes, netconn's loop waits until
+ * it is run by itself, or detached and attached elsewhere.
  *
- * In a child of fork() that goes on with both: evloop_after_fork(). Where the context ran before, detach and attach again.
+ * In a child of fork() that goes on with both: evloop_after_fork(). Where the context ran before, detach and attach
+ * again.
  */
 #ifndef NETCONN_ADAPTERS_GLIB_H
 #define NETCONN_ADAPTERS_GLIB_H
@@ -69,9 +70,9 @@ static inline void netconn_glib_end(void *adapter) {
 }
 
 /*
- * Runs `loop` inside `host`; NULL is the default context, as in GLib's own functions. 0; or -1 and errno: EINVAL for a NULL
- * loop and when the two are in the wrong order, EEXIST when `loop` is attached already, EMFILE, ENFILE, ENOMEM, EPERM in a
- * forked child.
+ * Runs `loop` inside `host`; NULL is the default context, as in GLib's own functions. 0; or -1 and errno: EINVAL for a
+ * NULL loop and when the two are in the wrong order, EEXIST when `loop` is attached already, EMFILE, ENFILE, ENOMEM,
+ * EPERM in a forked child.
  */
 static inline int netconn_attach_glib(struct ev_loop *loop, GMainContext *host) {
     static GSourceFuncs functions = {netconn_glib_prepare, netconn_glib_check, netconn_glib_dispatch, NULL, NULL, NULL};
@@ -93,9 +94,9 @@ static inline int netconn_attach_glib(struct ev_loop *loop, GMainContext *host) 
 }
 
 /*
- * Ends that. What is open in `loop` stays open, and waits until the loop is attached again or run by itself. Any callback of
- * either may call it. 0; or -1 and errno: EINVAL for what is no loop of netconn's or not attached to GLib, EPERM in a forked
- * child.
+ * Ends that. What is open in `loop` stays open, and waits until the loop is attached again or run by itself. Any
+ * callback of either may call it. 0; or -1 and errno: EINVAL for what is no loop of netconn's or not attached to GLib,
+ * EPERM in a forked child.
  */
 static inline int netconn_detach_glib(struct ev_loop *loop) {
     int before = errno;

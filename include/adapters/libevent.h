@@ -7,18 +7,18 @@
  *     conn_new(loop, ...);
  *     event_base_dispatch(host);
  *
- * Connections, timers, lookups, signals and posted work of netconn then come from event_base_dispatch(), on its thread, one
- * round of netconn's loop for one event of libevent's: neither starves the other. A callback may do what it may do under
- * evloop_run(): close, detach, free netconn's loop, call event_base_loopbreak(), run netconn's loop in itself.
+ * Connections, timers, lookups, signals and posted work of netconn then come from event_base_dispatch(), on its thread,
+ * one round of netconn's loop for one event of libevent's: neither starves the other. A callback may do what it may do
+ * under evloop_run(): close, detach, free netconn's loop, call event_base_loopbreak(), run netconn's loop in itself.
  *
- * An attached loop keeps event_base_dispatch() running, as an added event does, whether anything is open in it or not: end with
- * event_base_loopbreak(), or with netconn_detach_libevent() or evloop_free() in the last callback.
+ * An attached loop keeps event_base_dispatch() running, as an added event does, whether anything is open in it or not:
+ * end with event_base_loopbreak(), or with netconn_detach_libevent() or evloop_free() in the last callback.
  *
- * Either may end first. evloop_free() detaches. After event_base_free() netconn's loop waits until it is run by itself, or
- * detached and attached elsewhere.
+ * Either may end first. evloop_free() detaches. After event_base_free() netconn's loop waits until it is run by itself,
+ * or detached and attached elsewhere.
  *
- * In a child of fork() that goes on with both: evloop_after_fork() first, then event_reinit(). Where the host ran before,
- * detach and attach again.
+ * In a child of fork() that goes on with both: evloop_after_fork() first, then event_reinit(). Where the host ran
+ * before, detach and attach again.
  */
 #ifndef NETCONN_ADAPTERS_LIBEVENT_H
 #define NETCONN_ADAPTERS_LIBEVENT_H
@@ -51,8 +51,8 @@ static inline void netconn_libevent_end(void *adapter) {
 }
 
 /*
- * Runs `loop` inside `host`. 0; or -1 and errno: EINVAL for NULL and when the two are in the wrong order, EEXIST when `loop` is attached
- * already, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
+ * Runs `loop` inside `host`. 0; or -1 and errno: EINVAL for NULL and when the two are in the wrong order, EEXIST when
+ * `loop` is attached already, EMFILE, ENFILE, ENOMEM, EPERM in a forked child.
  */
 static inline int netconn_attach_libevent(struct ev_loop *loop, struct event_base *host) {
     int before = errno;
@@ -71,9 +71,9 @@ static inline int netconn_attach_libevent(struct ev_loop *loop, struct event_bas
 }
 
 /*
- * Ends that. What is open in `loop` stays open, and waits until the loop is attached again or run by itself. Any callback of
- * either may call it. 0; or -1 and errno: EINVAL for what is no loop of netconn's or not attached to libevent, EPERM in a
- * forked child.
+ * Ends that. What is open in `loop` stays open, and waits until the loop is attached again or run by itself. Any
+ * callback of either may call it. 0; or -1 and errno: EINVAL for what is no loop of netconn's or not attached to
+ * libevent, EPERM in a forked child.
  */
 static inline int netconn_detach_libevent(struct ev_loop *loop) {
     int before = errno;

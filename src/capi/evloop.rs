@@ -512,7 +512,8 @@ pub unsafe extern "C" fn evloop_signal_free(signal: *mut evloop_signal) {
 }
 
 /// Puts one pointer of the program's own at the loop (made for adapters to other loops). `detach`, which may be NULL, is
-/// called with it by `evloop_free`, before anything of the loop is closed. An `attachment` of NULL takes the pointer away without calling `detach`.
+/// called with it by `evloop_free`, before anything of the loop is closed; but not in a forked child, for a loop that is still
+/// the parent's: what it knows may be shared. An `attachment` of NULL takes the pointer away without calling `detach`.
 /// 0; or -1 and `errno`: EEXIST when there is one already, EINVAL for what is no loop of this library (NULL, a freed one, one of
 /// libev's, which has the same type name), EPERM in a forked child.
 #[no_mangle]

@@ -12,6 +12,8 @@ pub mod net_conn_life;
 pub mod net_conn_options;
 pub mod netconn;
 pub mod netconn_tls;
+pub mod netconn_tls_secrets;
+pub mod netconn_tls_sessions;
 pub mod pconn;
 pub mod tls_types;
 pub mod types;

@@ -135,6 +135,32 @@ pub unsafe extern "C" fn conn_get_verify_result(c: *mut net_conn) -> c_long {
     }
 }
 
+/// Whether early data (0-RTT) was accepted: the client's early_data by the server, or as a server the client's. False before
+/// CONN_READY, when it was sent after the handshake instead, and for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_early_data_accepted(c: *mut net_conn) -> c_bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        look(c, "conn_early_data_accepted", 0, |conn| {
+            c_bool::from(conn.early_data_accepted())
+        })
+    }
+}
+
+/// How many bytes came as early data from a client (see netconn_tls_enable_early_data): the first that conn_try_read gives,
+/// whether they were read already or not. 0 before CONN_READY, on a client, and for NULL.
+///
+/// # Safety
+/// `c` is NULL or not closed.
+#[no_mangle]
+pub unsafe extern "C" fn conn_early_data_len(c: *mut net_conn) -> usize {
+    // SAFETY: as the caller promises.
+    unsafe { look(c, "conn_early_data_len", 0, |conn| conn.early_data_len()) }
+}
+
 /// The socket, owned by the connection; -1 with errno ENOTCONN when there is none, and for NULL (EINVAL).
 ///
 /// # Safety

@@ -24,6 +24,18 @@ unsafe fn direct_fd(c: *mut net_conn, buf: *const c_void, len: usize) -> c_int {
     unsafe { (*conn).direct_fd() }
 }
 
+/// The direct way moved bytes.
+///
+/// # Safety
+/// `c` has given a [`direct_fd`].
+#[inline(always)]
+unsafe fn moved(c: *mut net_conn) {
+    let conn: *const Conn = c.cast_const().cast();
+    // SAFETY: not NULL, and the address inside an Rc that the loop owns until the close; nothing has run since the look at
+    // it that could end it.
+    unsafe { (*conn).note_moved() }
+}
+
 /// The direct way did not give a byte: what that means.
 ///
 /// # Safety
@@ -92,6 +104,8 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
         if count > 0 {
             // SAFETY: `direct_fd` has found a connection, and nothing ran that could end it.
             unsafe { (*c.cast_const().cast::<Conn>()).note_emptied((count as usize) < len) };
+            // SAFETY: as the caller promises.
+            unsafe { moved(c) };
             return count;
         }
         // SAFETY: as the caller promises.
@@ -118,6 +132,8 @@ pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, le
         // SAFETY: as the caller promises.
         let count = unsafe { transport::send_now(fd, buf.cast(), len) };
         if count >= 0 {
+            // SAFETY: as the caller promises.
+            unsafe { moved(c) };
             return count;
         }
         // SAFETY: as the caller promises.
@@ -164,6 +180,43 @@ pub unsafe extern "C" fn conn_try_writev(
             *piece = std::io::IoSlice::new(bytes);
         }
         conn.write_vectored(pieces).map(|n| n as isize)
+    })
+}
+
+/// As conn_try_write, for at most count bytes of a file: on a plain connection with sendfile(2), where the kernel can do
+/// so with this file, else (over TLS; procfs; a pipe) by copying, with the same result. The file may be a pipe too, as long
+/// as offset is NULL.
+///
+/// offset: where to begin, moved by what was taken; NULL: the file's own position, which is moved instead. The
+/// connection never takes more than it says: what it does not take is not lost.
+///
+/// Returns the number of bytes taken, at most 4 MiB; 0 at the end of the file, and for a count of 0. -1 with the errnos of
+/// conn_try_write (EAGAIN also where a pipe has nothing now), or for what is wrong with the file, which does the
+/// connection no harm: EBADF (not open for reading), EINVAL (an offset below 0; a socket or a terminal), ESPIPE (an offset
+/// into a pipe), or what reading it gives (EISDIR, EIO, ...). Reading a file may wait for its disk; see pread(2). Never
+/// raises SIGPIPE.
+///
+/// # Safety
+/// `c` is NULL or not closed; `offset` is NULL or valid; the call is made on the loop's thread.
+#[no_mangle]
+pub unsafe extern "C" fn conn_try_sendfile(
+    c: *mut net_conn,
+    fd: c_int,
+    offset: *mut libc::off_t,
+    count: usize,
+) -> isize {
+    fallible(|| {
+        // SAFETY: as the caller promises.
+        let conn = unsafe { required(c, "conn_try_sendfile") }?;
+        if offset.is_null() {
+            return conn.send_file(fd, None, count).map(|n| n as isize);
+        }
+        // SAFETY: not NULL, and the caller promises that it is valid.
+        let mut place = unsafe { offset.read() };
+        let result = conn.send_file(fd, Some(&mut place), count);
+        // SAFETY: as above: the caller's offset is none of the connection's memory, which a callback may have freed.
+        unsafe { offset.write(place) };
+        result.map(|n| n as isize)
     })
 }
 

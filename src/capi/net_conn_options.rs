@@ -58,6 +58,16 @@ pub struct conn_options {
     pub on_socket: conn_socket_cb,
     /// The argument of on_socket.
     pub socket_arg: *mut c_void,
+    /// A client's first bytes; copied. Over TLS 1.3 they go out with the first flight (0-RTT, RFC 8446 section 2.3), where a
+    /// resumed session allows all of them and the context does (netconn_tls_enable_early_data); otherwise, and when the
+    /// server turns them down, they are sent after the handshake, before on_ready runs. A plain connection sends them once it
+    /// is connected. Each byte goes out once; what the kernel does not take at once is sent as conn_try_write's bytes are.
+    ///
+    /// Early data can be recorded on the way and sent again by anybody, to any server that shares the session: only what may
+    /// arrive twice without harm belongs here (RFC 8446, appendix E.5). Default: NULL. With server_side: EINVAL.
+    pub early_data: *const c_void,
+    /// The length of early_data in bytes.
+    pub early_data_len: usize,
 }
 
 impl conn_options {
@@ -81,6 +91,8 @@ impl conn_options {
             allow_truncation: 0,
             on_socket: None,
             socket_arg: std::ptr::null_mut(),
+            early_data: std::ptr::null(),
+            early_data_len: 0,
         }
     }
 }
@@ -100,7 +112,7 @@ pub unsafe extern "C" fn conn_options_init(options: *mut conn_options) {
 }
 
 /// Where each member ends: a struct of an older program ends between two of them, never inside one.
-const ENDS: [usize; 17] = {
+const ENDS: [usize; 19] = {
     macro_rules! ends {
         ($($this:ident $next:ident),*) => { [$({ let _ = offset_of!(conn_options, $this); offset_of!(conn_options, $next) }),*] };
     }
@@ -108,7 +120,8 @@ const ENDS: [usize; 17] = {
         size resolve_timeout, resolve_timeout connect_timeout, connect_timeout tls_timeout, tls_timeout deadline,
         deadline attempt_delay, attempt_delay family, family local_addr, local_addr local_addr_len,
         local_addr_len nodelay, nodelay keepalive, keepalive use_tls, use_tls server_side, server_side tls,
-        tls server_name, server_name allow_truncation, allow_truncation on_socket, on_socket socket_arg
+        tls server_name, server_name allow_truncation, allow_truncation on_socket, on_socket socket_arg,
+        socket_arg early_data, early_data early_data_len
     )
 };
 
@@ -147,11 +160,12 @@ pub(super) unsafe fn read(options: *const conn_options) -> Result<Option<Options
         return Err(invalid("family is AF_UNSPEC, AF_INET or AF_INET6"));
     }
     // SAFETY: the caller promises that what the options point to is valid.
-    let (server_name, tls, local_addr) = unsafe {
+    let (server_name, tls, local_addr, early_data) = unsafe {
         (
             guard::text(given.server_name)?,
             super::netconn_tls::context(given.tls),
             local_address(given.local_addr, given.local_addr_len)?,
+            guard::bytes(given.early_data, given.early_data_len)?,
         )
     };
     if server_name.is_some_and(str::is_empty) {
@@ -174,7 +188,17 @@ pub(super) unsafe fn read(options: *const conn_options) -> Result<Option<Options
         server_name: server_name.map(str::to_owned),
         allow_truncation: given.allow_truncation != 0,
         on_socket: on_socket(given.on_socket, given.socket_arg),
+        early_data: copy(early_data)?,
     }))
+}
+
+/// A copy that connections share; ENOMEM. `None` for no bytes.
+fn copy(bytes: &[u8]) -> Result<Option<Arc<Vec<u8>>>, Errno> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len())
+        .map_err(|_| Errno(libc::ENOMEM))?;
+    copy.extend_from_slice(bytes);
+    Ok((!copy.is_empty()).then(|| Arc::new(copy)))
 }
 
 /// # Safety

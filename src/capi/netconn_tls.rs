@@ -72,7 +72,7 @@ thread_local! {
 }
 
 /// Runs the body of a function whose failures have a text. In a build without TLS each fails, whatever it is given.
-fn explained<R: FailureValue>(body: impl FnOnce() -> Result<R, Error>) -> R {
+pub(super) fn explained<R: FailureValue>(body: impl FnOnce() -> Result<R, Error>) -> R {
     fallible(|| {
         tls::available().and_then(|()| body()).map_err(|error| {
             let mut text = error.text.into_bytes();
@@ -85,7 +85,7 @@ fn explained<R: FailureValue>(body: impl FnOnce() -> Result<R, Error>) -> R {
     })
 }
 
-fn invalid(text: impl Into<String>) -> Error {
+pub(super) fn invalid(text: impl Into<String>) -> Error {
     Error {
         errno: Errno(libc::EINVAL),
         text: text.into(),
@@ -108,7 +108,7 @@ pub unsafe fn context(handle: SocketTLSContext_T) -> Option<Arc<Context>> {
 }
 
 /// As [`context`], for functions that need one.
-unsafe fn required(handle: SocketTLSContext_T) -> Result<Arc<Context>, Error> {
+pub(super) unsafe fn required(handle: SocketTLSContext_T) -> Result<Arc<Context>, Error> {
     // SAFETY: the caller's promise.
     unsafe { context(handle) }.ok_or_else(|| invalid("TLS: the context is NULL"))
 }
@@ -118,7 +118,7 @@ fn handle(context: Arc<Context>) -> SocketTLSContext_T {
 }
 
 /// A file's name: any bytes but NUL. `what` is the file, for the text about NULL.
-unsafe fn path<'a>(text: *const c_char, what: &str) -> Result<&'a Path, Error> {
+pub(super) unsafe fn path<'a>(text: *const c_char, what: &str) -> Result<&'a Path, Error> {
     if text.is_null() {
         return Err(invalid(format!("TLS: the path of the {what} is NULL")));
     }
@@ -165,7 +165,8 @@ pub unsafe extern "C" fn netconn_tls_client(ca: *const c_char) -> SocketTLSConte
 /// A server's context.
 ///
 /// `cert_chain`: a PEM file with the certificate and, after it, the intermediate ones; `key`: a PEM file with its private
-/// key. Both NULL: netconn_tls_load_certificate comes later. `client_ca`: a PEM file or a hashed directory; clients must
+/// key. Both NULL: netconn_tls_load_certificate comes later (after netconn_tls_set_password_callback, where the key is
+/// encrypted). `client_ca`: a PEM file or a hashed directory; clients must
 /// then show a certificate that it vouches for. NULL: clients are not asked for one.
 ///
 /// Returns the context, to be freed with netconn_tls_free; NULL with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted
@@ -244,11 +245,12 @@ pub unsafe extern "C" fn netconn_tls_load_ca_pem(
 }
 
 /// Replaces the certificate that is shown to peers, by clients too (mutual TLS): PEM files with the certificate, followed by
-/// the intermediate ones, and with its private key. The library's copy of the key file is wiped from memory. A password is
-/// never asked for on the terminal.
+/// the intermediate ones, and with its private key. The library's copy of the key file is wiped from memory. The password of
+/// an encrypted key is asked of netconn_tls_set_password_callback's function, never on the terminal.
 ///
-/// Returns 0; -1 with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted key, a key of another certificate, a weak one),
-/// ENOMEM; then the earlier pair stays.
+/// Returns 0; -1 with errno ENOENT, EACCES, EINVAL (not PEM, an encrypted key without a password or with a wrong one, a key of
+/// another certificate, a weak one), ENOMEM, ECANCELED (the password callback freed the context); then the earlier pair
+/// stays.
 #[no_mangle]
 pub unsafe extern "C" fn netconn_tls_load_certificate(
     context: SocketTLSContext_T,
@@ -270,8 +272,7 @@ pub unsafe extern "C" fn netconn_tls_load_certificate(
 
 /// As netconn_tls_load_certificate, from PEM in memory, which stays the caller's.
 ///
-/// Returns 0; -1 with errno EINVAL (not PEM, an encrypted key, a key of another certificate, a weak one), ENOMEM; then the
-/// earlier pair stays.
+/// Returns 0; -1 with errno EINVAL, ENOMEM, ECANCELED as netconn_tls_load_certificate; then the earlier pair stays.
 #[no_mangle]
 pub unsafe extern "C" fn netconn_tls_load_certificate_pem(
     context: SocketTLSContext_T,
@@ -472,14 +473,14 @@ pub unsafe extern "C" fn netconn_tls_error() -> *const c_char {
 }
 
 /// A C program's argument for its callback.
-struct Arg(*mut c_void);
+pub(super) struct Arg(pub(super) *mut c_void);
 // SAFETY: the program shares the context with its threads, and so what it gave to the context's callbacks.
 unsafe impl Send for Arg {}
 // SAFETY: as above.
 unsafe impl Sync for Arg {}
 
 impl Arg {
-    fn get(&self) -> *mut c_void {
+    pub(super) fn get(&self) -> *mut c_void {
         self.0
     }
 }

@@ -95,6 +95,8 @@ pub unsafe extern "C" fn pconn_pool_free(pool: *mut pconn_pool) {
 /// running, whatever its last user did. Its host and port are spelled as its first user spelled them; conn_get_timing is that of
 /// its establishing, and so are what TLS negotiated and conn_session_reused.
 ///
+/// What the default options say counts for a new connection; early data goes with a new one alone.
+///
 /// Ended by pconn_release or conn_close. Returns NULL with errno EINVAL (pool, scheme or host is NULL or empty; the log has the
 /// reason), else as conn_new.
 ///

@@ -226,11 +226,13 @@ impl Conn {
         }
     }
 
-    fn update_timer(self: &Rc<Self>) {
+    pub(super) fn update_timer(self: &Rc<Self>) {
         let (due, show) = {
             let machine = self.machine.borrow();
             (machine.next_timeout(), machine.is_connect_timer_armed())
         };
+        // One timer is enough: what is established has no limits but this.
+        let due = due.or_else(|| self.next_idle_look());
         if self.closed.get() || due.is_none() {
             self.drop_timer();
             return;
@@ -250,12 +252,17 @@ impl Conn {
     }
 
     fn report_ready(self: &Rc<Self>) {
-        drop(self.establishing.take());
+        let first = self.establishing.take().and_then(|e| e.options.early_data);
         self.established.set(true);
         self.set_state(State::Ready);
+        if let (Some(first), Some(transport)) = (first, self.transport()) {
+            // Over TLS they went with the handshake.
+            transport.send_first(first);
+        }
         if let Some(fd) = self.transport().and_then(|t| t.direct_fd()) {
             self.go_direct(fd);
         }
+        self.restart_idle();
         self.observer.get().on_ready(self);
         self.update_interest();
     }
@@ -365,7 +372,11 @@ impl Conn {
 
 impl TimerHandler for Conn {
     fn on_timer(self: Rc<Self>) {
-        self.step(Event::Timer);
+        if self.established.get() {
+            self.on_idle_timer();
+        } else {
+            self.step(Event::Timer);
+        }
     }
 }
 

@@ -83,6 +83,7 @@ impl Conn {
                 Ok(0)
             }
             Ok(n) => {
+                self.note_moved();
                 if !self.dispatching.get() {
                     // The kernel knows nothing of what is left inside TLS.
                     self.update_interest();
@@ -116,8 +117,23 @@ impl Conn {
         self.wrote(&transport, transport.write_vectored(bufs))
     }
 
+    /// As [`Conn::write`], for bytes of a file: see [`Transport::send_file`]. What is wrong with the file is an error of
+    /// the call alone.
+    pub fn send_file(
+        &self,
+        file: RawFd,
+        offset: Option<&mut libc::off_t>,
+        count: usize,
+    ) -> Result<usize, Errno> {
+        let transport = self.stream()?;
+        self.wrote(&transport, transport.send_file(file, offset, count))
+    }
+
     fn wrote(&self, transport: &Transport, result: Result<usize, Stop>) -> Result<usize, Errno> {
         let result = result.map_err(|stop| self.stopped(stop));
+        if result.is_ok_and(|n| n > 0) {
+            self.note_moved();
+        }
         if transport.has_unsent() {
             // The kernel did not take all of it: the loop sends the rest.
             self.update_interest();
@@ -213,7 +229,15 @@ impl Conn {
         let breaks = self.lp.breaks();
         if ready.any(Interest::WRITE) && transport.has_unsent() {
             match transport.flush() {
-                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => self.after_flush(&transport),
+                Ok(()) | Err(Stop::Blocked | Stop::Refused(_)) => {
+                    // The peer takes what was written before.
+                    self.note_moved();
+                    self.after_flush(&transport);
+                    if let Some(fd) = transport.direct_fd() {
+                        // A plain connection's first bytes are out.
+                        self.go_direct(fd);
+                    }
+                }
                 Err(Stop::Failed(failure)) => self.fail(&failure),
             }
         }

@@ -10,6 +10,7 @@ mod driver;
 mod establish;
 mod failure;
 mod forked;
+mod idle;
 mod io;
 mod linger;
 pub mod machine;
@@ -107,6 +108,9 @@ pub struct Conn {
     write_done: Cell<bool>,
     /// The kernel said that both directions are over: asking again would only spin.
     hung_up: Cell<bool>,
+    /// A byte moved since the idle time-out last looked.
+    moved: Cell<bool>,
+    idle: Cell<Option<Box<idle::Idle>>>,
 }
 
 /// What was negotiated, as C programs read it.
@@ -201,6 +205,7 @@ impl Conn {
         observer: &'static dyn Observer,
         prepare: impl FnOnce(&Conn),
     ) -> Result<Rc<Conn>, Errno> {
+        options.check_early_data()?;
         if options.use_tls {
             options.check_side()?;
             if !options.server_side && options.server_name.is_none() {
@@ -261,6 +266,8 @@ impl Conn {
             read_done: Cell::new(false),
             write_done: Cell::new(false),
             hung_up: Cell::new(false),
+            moved: Cell::new(false),
+            idle: Cell::new(None),
         });
         conn.attached.set(Some(lp.attach(conn.clone())));
         conn.update_hold();
@@ -438,6 +445,22 @@ impl Conn {
     /// Whether an earlier TLS session was resumed.
     pub fn session_reused(&self) -> bool {
         self.negotiated() && self.with_session(|s| s.reused()).unwrap_or(false)
+    }
+
+    /// Whether the peer took early data, ours or as a server its own.
+    pub fn early_data_accepted(&self) -> bool {
+        self.negotiated()
+            && self
+                .with_session(|s| s.early_data_accepted())
+                .unwrap_or(false)
+    }
+
+    /// How many of the bytes that a server reads first came as early data.
+    pub fn early_data_len(&self) -> usize {
+        match self.negotiated() {
+            true => self.transport().map_or(0, |t| t.early_data_len()),
+            false => 0,
+        }
     }
 
     /// OpenSSL's verify code; -1 when no certificate was verified. Stays when establishing failed.

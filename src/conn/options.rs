@@ -47,6 +47,8 @@ pub struct Options {
     pub allow_truncation: bool,
     /// Sees each socket before it connects.
     pub on_socket: Option<OnSocket>,
+    /// A client's first bytes: with the TLS handshake where that can be, else right after establishing.
+    pub early_data: Option<Arc<Vec<u8>>>,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             server_name: None,
             allow_truncation: false,
             on_socket: None,
+            early_data: None,
         }
     }
 }
@@ -75,7 +78,7 @@ impl Options {
     /// A time-out in seconds: 0 or less, and infinity, mean none; NaN is EINVAL.
     pub fn timeout(seconds: f64) -> Result<Option<Nanos>, Errno> {
         if seconds.is_nan() {
-            return Err(crate::log::invalid("a time in the options is NaN"));
+            return Err(crate::log::invalid("a time-out is NaN"));
         }
         Ok(clock::from_seconds(seconds).filter(|nanos| *nanos > 0))
     }
@@ -88,6 +91,16 @@ impl Options {
         // A quarter of the clock's range is as good as for ever, and adds up without overflow.
         let delay = clock::from_seconds(seconds).unwrap_or(Nanos::MAX / 4);
         Ok(delay.max(MINIMUM_ATTEMPT_DELAY))
+    }
+
+    /// Whether early data fits the side that we are to be: EINVAL.
+    pub(super) fn check_early_data(&self) -> Result<(), Errno> {
+        if self.server_side && self.early_data.is_some() {
+            return Err(crate::log::invalid(
+                "early_data is a client's: it is what goes out with the first flight",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether a context fits the side of the handshake that we are to be: EINVAL.

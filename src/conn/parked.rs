@@ -94,6 +94,7 @@ impl Conn {
         }
         self.view.forget_program();
         self.observer.set(keeper);
+        self.forget_idle();
         self.direct.set(NOT_DIRECT);
         self.view.state.set(State::Ready as i32);
         self.wants_writable.set(false);
@@ -126,6 +127,7 @@ impl Conn {
         if let Some(fd) = self.transport().and_then(|t| t.direct_fd()) {
             self.go_direct(fd);
         }
+        self.restart_idle();
         observer.on_ready(self);
         self.update_interest();
     }

@@ -105,7 +105,7 @@ impl Conn {
         .map_err(refused)?;
         // Gone where a callback of the context has closed the connection.
         let plain = self.transport().ok_or_else(gone)?;
-        let secure = plain.upgrade(session, options.allow_truncation)?;
+        let secure = plain.upgrade(session, options.allow_truncation, options.early_data)?;
         self.view.ssl.set(
             secure
                 .session()

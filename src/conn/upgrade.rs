@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 impl Conn {
     /// Starts the handshake; `prepare` changes the callbacks once nothing can be refused any more. EISCONN, ENOTCONN,
-    /// EPIPE, EPERM, EINVAL leave everything as it was; ECANCELED: closed by a callback that ran inside.
+    /// EPIPE, EBUSY, EPERM, EINVAL leave everything as it was; ECANCELED: closed by a callback that ran inside.
     pub fn upgrade(
         self: &Rc<Self>,
         mut options: Options,
@@ -35,7 +35,12 @@ impl Conn {
         if transport.write_ended() {
             return Err(Errno(libc::EPIPE));
         }
+        if transport.has_unsent() {
+            // Its first bytes (early_data), which TLS must not overtake.
+            return Err(Errno(libc::EBUSY));
+        }
         options.use_tls = true;
+        options.check_early_data()?;
         options.check_side()?;
         let host = self.text(&self.view.host).unwrap_or_default();
         let nameless = self.adopted.get() || host.starts_with("unix:");

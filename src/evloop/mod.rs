@@ -462,9 +462,10 @@ impl Loop {
         self.freed.set(true);
         self.remote.interrupt();
         self.waits.set(self.waits.get().wrapping_add(1));
-        // While the descriptors are still open, which a host's loop may have to forget.
+        // While the descriptors are still open, which a host's loop may have to forget: that of this process, not of the
+        // parent, with whom a child shares what the host would change.
         let attachment = self.attachment.take();
-        if let Some(detach) = attachment.and_then(|a| a.detach) {
+        if let (Some(detach), Ok(())) = (attachment.and_then(|a| a.detach), self.check_process()) {
             detach.on_loop_freed();
         }
         while let Some(object) = self.pop_attached() {

@@ -42,7 +42,7 @@ impl Loop {
         // Not by trying to register it: that would be a system call that a change right after makes useless.
         // SAFETY: F_GETFD takes no further argument; any number is safe as a descriptor.
         if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-            return Err(Errno(libc::EBADF));
+            return Err(Errno::last());
         }
         let watcher = Rc::new(Watcher::new(self, fd, interest));
         let watched = (watcher.clone(), handler);

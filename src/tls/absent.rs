@@ -8,7 +8,8 @@
 mod types;
 
 pub use types::{
-    AlpnCallback, Certificate, Checked, Error, Failure, Peer, Trust, Verify, VerifyCallback,
+    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer,
+    SessionStore, Trust, Verify, VerifyCallback,
 };
 
 use crate::errno::Errno;
@@ -90,6 +91,11 @@ impl Context {
         set_alpn(&[&[u8]]) -> Result<(), Error>;
         set_alpn_callback(Option<AlpnCallback>) -> Result<(), Error>;
         set_session_reuse(bool) -> Result<(), Error>;
+        set_session_store(Option<Arc<dyn SessionStore>>) -> Result<(), Error>;
+        set_password_callback(Option<PasswordCallback>) -> Result<(), Error>;
+        set_keylog(KeyLogTo<'_>) -> Result<(), Error>;
+        enable_early_data(u32) -> Result<(), Error>;
+        disable_early_data() -> Result<(), Error>;
         ssl_ctx() -> *mut c_void;
         is_server() -> bool;
         connect(Peer<'_>) -> Result<Session, Error>;
@@ -116,6 +122,7 @@ impl Session {
         verifies() -> bool;
         verify_result() -> i64;
         terms() -> Terms;
+        early_data_accepted() -> bool;
         peer_certificate() -> Option<Certificate>;
     }
 }

@@ -187,7 +187,8 @@ pub(super) fn date(time: *const ffi::ASN1_TIME) -> Option<String> {
     ))
 }
 
-fn digest(x509: *mut ffi::X509) -> Option<[u8; 32]> {
+/// SHA-256 of the whole certificate.
+pub(super) fn digest(x509: *mut ffi::X509) -> Option<[u8; 32]> {
     let mut out = [0u8; 32];
     let mut len: c_uint = 0;
     // SAFETY: a live certificate; SHA-256 writes 32 bytes.

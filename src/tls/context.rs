@@ -5,14 +5,21 @@
 use super::alpn;
 use super::identity::Identity;
 use super::key::session_key;
+use super::keylog::KeyLog;
+use super::outside;
 use super::owned::Owned;
-use super::pem::{self, Pem};
+use super::password;
+use super::pem::Pem;
 use super::session::Session;
 use super::sessions::Sessions;
 use super::trust::{self, Added};
-use super::types::{invalid, AlpnCallback, Error, Peer, Trust, Verify, VerifyCallback};
+use super::types::{
+    invalid, AlpnCallback, Error, PasswordCallback, Peer, SessionStore, Trust, Verify,
+    VerifyCallback,
+};
 use super::verify::{self, Name};
-use super::{certificate, queue, sys, tickets};
+use super::{early, queue, scope, sys, tickets};
+use crate::errno::Errno;
 use openssl_sys as ffi;
 use std::collections::BTreeSet;
 use std::ffi::c_int;
@@ -33,30 +40,42 @@ const SECURITY_LEVEL: c_int = 2;
 /// What a session copies when it is made. Never changed in place.
 #[derive(Clone, Default)]
 pub(super) struct Settings {
+    /// Which context it is.
+    pub(super) number: usize,
     verify: Option<Verify>,
     pub(super) verify_callback: Option<VerifyCallback>,
     /// How often that was set: a part of a server's session id context, which cannot tell two callbacks apart.
-    verify_callbacks_set: u32,
+    pub(super) verify_callbacks_set: u32,
     /// In wire form; empty: none.
     pub(super) alpn: Arc<[u8]>,
     pub(super) alpn_callback: Option<AlpnCallback>,
-    no_reuse: bool,
-    identity: Option<Arc<Identity>>,
+    pub(super) no_reuse: bool,
+    /// Where sessions are kept in place of our memory.
+    pub(super) outside: Option<Arc<dyn SessionStore>>,
+    /// Who is asked for the password of a key.
+    pub(super) password: Option<PasswordCallback>,
+    pub(super) keylog: Option<Arc<KeyLog>>,
+    /// The most early data, where the program said something about it; 0: none.
+    pub(super) early_data: Option<u32>,
+    pub(super) identity: Option<Arc<Identity>>,
     /// Pairs of several kinds were loaded one after the other: only the last one counts.
     replaced: bool,
     /// Digests of what is trusted.
-    trust: BTreeSet<[u8; 32]>,
+    pub(super) trust: BTreeSet<[u8; 32]>,
     /// Whom a server names when it asks for a certificate.
     authorities: Arc<Vec<Owned<ffi::X509>>>,
 }
 
 impl Settings {
     /// What is checked when nobody said otherwise: everything by a client, nothing by a server.
-    fn mode(&self, server: bool) -> Verify {
+    pub(super) fn mode(&self, server: bool) -> Verify {
         self.verify
             .unwrap_or(if server { Verify::None } else { Verify::Full })
     }
 }
+
+/// How many were made.
+static CONTEXTS: AtomicUsize = AtomicUsize::new(0);
 
 /// A TLS context: one role, any number of sessions, shared by threads.
 pub struct Context {
@@ -67,6 +86,8 @@ pub struct Context {
     holders: AtomicUsize,
     freed: AtomicBool,
     warned: AtomicBool,
+    /// How often the program got the `SSL_CTX`.
+    handed_out: AtomicUsize,
 }
 
 impl Context {
@@ -74,13 +95,15 @@ impl Context {
     pub fn client(trust: Trust<'_>) -> Result<Arc<Context>, Error> {
         queue::with_clean_queue(|| {
             let context = Context::new(false)?;
-            match trust {
+            let trusted = match trust {
                 Trust::System => trust::add_system(context.store())?,
-                Trust::Path(path) => {
-                    trust::add_path(context.store(), path)?;
-                }
-                Trust::Nobody => {}
-            }
+                Trust::Path(path) => [trust::add_path(context.store(), path)?.digest].into(),
+                Trust::Nobody => BTreeSet::new(),
+            };
+            context.change(|settings| {
+                settings.trust = trusted;
+                Ok(())
+            })?;
             Ok(Arc::new(context))
         })
     }
@@ -129,7 +152,7 @@ impl Context {
                     | ffi::SSL_OP_CIPHER_SERVER_PREFERENCE,
             );
             ffi::SSL_CTX_set_verify_depth(ctx, MAX_DEPTH);
-            sys::SSL_CTX_set_default_passwd_cb(ctx, Some(pem::no_password));
+            sys::SSL_CTX_set_default_passwd_cb(ctx, Some(password::answer));
             if ffi::SSL_CTX_get_security_level(ctx) < SECURITY_LEVEL {
                 ffi::SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
             }
@@ -159,11 +182,15 @@ impl Context {
         Ok(Context {
             ssl_ctx,
             server,
-            settings: RwLock::default(),
+            settings: RwLock::new(Arc::new(Settings {
+                number: CONTEXTS.fetch_add(1, Ordering::Relaxed),
+                ..Settings::default()
+            })),
             sessions: Sessions::default(),
             holders: AtomicUsize::new(0),
             freed: AtomicBool::new(false),
             warned: AtomicBool::new(false),
+            handed_out: AtomicUsize::new(0),
         })
     }
 
@@ -173,7 +200,10 @@ impl Context {
     }
 
     /// Changes the settings; sessions of before are not offered any more. Changes nothing when `work` fails.
-    fn change<R>(&self, work: impl FnOnce(&mut Settings) -> Result<R, Error>) -> Result<R, Error> {
+    pub(super) fn change<R>(
+        &self,
+        work: impl FnOnce(&mut Settings) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         queue::with_clean_queue(|| {
             let mut slot = self
                 .settings
@@ -193,27 +223,16 @@ impl Context {
         })
     }
 
-    /// A server's session id context is a digest of how it verifies: a change withdraws its tickets too, and equal
-    /// servers share theirs.
+    /// A server's session id context is a digest of how it verifies.
     fn name_sessions(&self, settings: &Settings) -> Result<(), Error> {
-        let mut text = format!(
-            "netconn {} {} {}",
-            settings.mode(true).word(),
-            settings.verify_callbacks_set,
-            settings.no_reuse
-        )
-        .into_bytes();
-        for digest in &settings.trust {
-            text.extend_from_slice(digest);
-        }
-        let digest = certificate::sha256(&text).ok_or_else(|| queue::error("TLS: SHA-256"))?;
+        let scope = scope::of_server(settings)?;
         // SAFETY: a live context, whose settings we may change (the write lock is held, or nobody else has it yet); 32
         // bytes are the most that OpenSSL takes.
         let done = unsafe {
             ffi::SSL_CTX_set_session_id_context(
                 self.ssl_ctx.as_ptr(),
-                digest.as_ptr(),
-                digest.len() as _,
+                scope.as_ptr(),
+                scope.len() as _,
             )
         };
         if done == 1 {
@@ -273,9 +292,17 @@ impl Context {
     }
 
     fn load_identity(&self, chain: &Pem, key: &Pem) -> Result<(), Error> {
+        // Before the lock: the program may be asked for a password.
+        let password = self.settings().password.clone();
+        let identity = queue::with_clean_queue(|| Identity::read(chain, key, password.as_ref()))?;
+        if self.is_freed() {
+            return Err(Error {
+                errno: Errno(libc::ECANCELED),
+                text: "TLS: the password callback freed the context".to_owned(),
+            });
+        }
         // A resumed session goes on under the identity of its first handshake: those of the old pair are discarded.
         self.change(|settings| {
-            let identity = Identity::read(chain, key)?;
             identity.use_in(self.ssl_ctx.as_ptr())?;
             if let Some(old) = &settings.identity {
                 settings.replaced |= old.kind() != identity.kind();
@@ -383,7 +410,23 @@ impl Context {
     /// know what is changed through it.
     pub fn ssl_ctx(&self) -> *mut ffi::SSL_CTX {
         drop(self.sessions.discard());
+        self.handed_out.fetch_add(1, Ordering::AcqRel);
+        self.raw()
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        let slot = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&slot)
+    }
+
+    /// For this room: as [`Context::ssl_ctx`], for what the settings know of.
+    pub(super) fn raw(&self) -> *mut ffi::SSL_CTX {
         self.ssl_ctx.as_ptr()
+    }
+
+    /// Where sessions are kept, if not in our memory.
+    pub(super) fn session_store(&self) -> Option<Arc<dyn SessionStore>> {
+        self.settings().outside.clone()
     }
 
     /// Whether it is a server's context.
@@ -423,9 +466,14 @@ impl Context {
         queue::with_clean_queue(|| {
             let (ssl, settings, generation) = self.new_ssl()?;
             let mode = settings.mode(false);
-            let key = (!settings.no_reuse)
-                .then(|| session_key(&peer, name.as_ref(), mode, &settings.alpn))
-                .map(|key| self.sessions.share_key(key));
+            let mut key = (!settings.no_reuse)
+                .then(|| session_key(&peer, name.as_ref(), mode, &settings.alpn));
+            let outside = settings.outside.is_some();
+            if let (Some(text), true) = (&key, outside) {
+                let handed_out = self.handed_out.load(Ordering::Acquire);
+                key = Some(outside::key_of_client(text, &settings, handed_out)?);
+            }
+            let key = key.map(|key| self.sessions.share_key(key));
             let session = Session::new(ssl, self, settings, mode, name, key.clone(), generation)?;
             verify::arm(session.ssl(), mode, session.name())?;
             if let Some(name) = session.name() {
@@ -434,19 +482,27 @@ impl Context {
                 }
             }
             session.offer_alpn()?;
-            if let Some(key) = &key {
-                let (found, discarded) = self.sessions.take(generation, key);
-                if let Some(found) = found {
-                    // SAFETY: a live SSL and a live session, of which OpenSSL takes a reference of its own. A failure
-                    // means a full handshake.
-                    unsafe { ffi::SSL_set_session(session.ssl(), found.as_ptr()) };
-                }
-                drop(discarded);
+            match &key {
+                // Asked for with the handshake's first step.
+                Some(key) if outside => outside::mark(&session, key)?,
+                Some(key) => self.offer(&session, generation, key),
+                None => {}
             }
             // SAFETY: a live SSL.
             unsafe { ffi::SSL_set_connect_state(session.ssl()) };
             Ok(session)
         })
+    }
+
+    /// Lets a client's session resume what our memory has.
+    fn offer(&self, session: &Session, generation: u32, key: &str) {
+        let (found, discarded) = self.sessions.take(generation, key);
+        if let Some(found) = found {
+            // SAFETY: a live SSL and a live session, of which OpenSSL takes a reference of its own. A failure means a full
+            // handshake.
+            unsafe { ffi::SSL_set_session(session.ssl(), found.as_ptr()) };
+        }
+        drop(discarded);
     }
 
     /// A server's session.
@@ -460,6 +516,9 @@ impl Context {
             let (ssl, settings, generation) = self.new_ssl()?;
             let mode = settings.mode(true);
             let (authorities, no_reuse) = (Arc::clone(&settings.authorities), settings.no_reuse);
+            // Only a cache that gives a session out once makes early data safe, and the program's is not ours to judge.
+            let outside = settings.outside.is_some();
+            let early_data = settings.early_data.filter(|_| !outside);
             let session = Session::new(ssl, self, settings, mode, None, None, generation)?;
             verify::arm(session.ssl(), mode, None)?;
             if mode != Verify::None {
@@ -471,6 +530,10 @@ impl Context {
             if no_reuse {
                 tickets::refuse(session.ssl());
             }
+            if outside {
+                tickets::keep_state(session.ssl());
+            }
+            early::arm(&session, early_data);
             // SAFETY: a live SSL.
             unsafe { ffi::SSL_set_accept_state(session.ssl()) };
             Ok(session)
@@ -495,6 +558,12 @@ impl Context {
             }
         }
         Ok((ssl, settings, generation))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        outside::leave(self.raw());
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::owned::Owned;
 use super::pem::Pem;
-use super::types::{invalid, Error};
-use super::{queue, sys};
+use super::types::{invalid, Error, PasswordCallback};
+use super::{certificate, queue, sys};
 use openssl_sys as ffi;
 use std::ffi::c_int;
 
@@ -16,8 +16,12 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Reads the pair and checks that it is one.
-    pub(super) fn read(chain: &Pem, key: &Pem) -> Result<Identity, Error> {
+    /// Reads the pair and checks that it is one; `password` is asked where the key is encrypted.
+    pub(super) fn read(
+        chain: &Pem,
+        key: &Pem,
+        password: Option<&PasswordCallback>,
+    ) -> Result<Identity, Error> {
         let mut certificates = chain.certificates()?.into_iter();
         let Some(leaf) = certificates.next() else {
             return Err(invalid(format!("{}: no certificate in it", chain.name())));
@@ -25,7 +29,7 @@ impl Identity {
         let identity = Identity {
             leaf,
             chain: Stack::of(certificates)?,
-            key: key.key()?,
+            key: key.key(password)?,
             name: chain.name().to_owned(),
         };
         // SAFETY: both are alive.
@@ -41,6 +45,11 @@ impl Identity {
             key.name(),
             chain.name()
         )))
+    }
+
+    /// Tells this certificate from another.
+    pub(super) fn digest(&self) -> Result<[u8; 32], Error> {
+        certificate::digest(self.leaf.as_ptr()).ok_or_else(|| queue::error(&self.name))
     }
 
     /// RSA, EC, ...: OpenSSL keeps a pair for each.

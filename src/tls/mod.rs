@@ -2,9 +2,10 @@
 //!
 //! - [`queue`]: OpenSSL's error queue, kept clean for us and untouched for the host
 //! - [`owned`]: references to OpenSSL's objects
-//! - [`pem`], [`certificate`], [`identity`], [`trust`]: what comes from files
+//! - [`pem`], [`password`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
-//! - [`alpn`], [`sessions`], [`key`], [`tickets`]: what else a handshake decides
+//! - [`alpn`], [`sessions`], [`key`], [`outside`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
+//! - [`keylog`]: what goes to a file
 //! - [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
 //! - [`types`]: the plain values that pass between this room and others
 //!
@@ -15,13 +16,18 @@ mod alpn;
 mod certificate;
 mod context;
 mod default;
+mod early;
 mod explain;
 mod hold;
 mod identity;
 mod key;
+mod keylog;
+mod outside;
 mod owned;
+mod password;
 mod pem;
 mod queue;
+mod scope;
 mod session;
 mod sessions;
 mod sys;
@@ -41,7 +47,8 @@ pub use queue::with_clean_queue;
 pub use session::Session;
 pub use terms::Terms;
 pub use types::{
-    AlpnCallback, Certificate, Checked, Error, Failure, Peer, Trust, Verify, VerifyCallback,
+    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer,
+    SessionStore, Trust, Verify, VerifyCallback,
 };
 
 use std::ffi::CStr;

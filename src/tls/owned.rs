@@ -47,6 +47,11 @@ impl<T: Object> Owned<T> {
     pub(super) fn as_ptr(&self) -> *mut T {
         self.0.as_ptr()
     }
+
+    /// Gives the reference away.
+    pub(super) fn into_raw(self) -> *mut T {
+        std::mem::ManuallyDrop::new(self).0.as_ptr()
+    }
 }
 
 impl<T: Object> Drop for Owned<T> {

@@ -1,13 +1,13 @@
 //! PEM files and PEM in memory: read in bounds, taken apart into certificates and a key. Never asks anybody for a
-//! password. Knows nothing of what the certificates are for.
+//! password but the program. Knows nothing of what the certificates are for.
 
 use super::owned::{wipe, Owned, Secret};
-use super::types::{invalid, Error};
+use super::password::{self, Question};
+use super::types::{invalid, Error, PasswordCallback};
 use super::{queue, sys};
 use crate::errno::Errno;
 use openssl_sys as ffi;
-use std::cell::Cell;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::c_int;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -104,12 +104,12 @@ impl Pem {
         let bio = self.bio()?;
         let mut certificates = Vec::new();
         loop {
-            // SAFETY: a live BIO; no certificate to reuse; a callback that ignores its argument.
+            // SAFETY: a live BIO; no certificate to reuse; without a question nobody is asked.
             let certificate = unsafe {
                 Owned::new(sys::PEM_read_bio_X509_AUX(
                     bio.as_ptr(),
                     ptr::null_mut(),
-                    Some(no_password),
+                    Some(password::answer),
                     ptr::null_mut(),
                 ))
             };
@@ -131,45 +131,34 @@ impl Pem {
         }
     }
 
-    /// The private key in it.
-    pub(super) fn key(&self) -> Result<Owned<ffi::EVP_PKEY>, Error> {
+    /// The private key in it; `password` is asked where it is encrypted.
+    pub(super) fn key(
+        &self,
+        password: Option<&PasswordCallback>,
+    ) -> Result<Owned<ffi::EVP_PKEY>, Error> {
         let bio = self.bio()?;
-        let encrypted = Cell::new(false);
-        // SAFETY: a live BIO; no key to reuse; the callback gets our cell, which outlives the call.
+        let question = Question::new(password);
+        // SAFETY: a live BIO; no key to reuse; the callback gets our question, which outlives the call.
         let key = unsafe {
             Owned::new(ffi::PEM_read_bio_PrivateKey(
                 bio.as_ptr(),
                 ptr::null_mut(),
-                Some(no_password),
-                ptr::from_ref(&encrypted).cast_mut().cast(),
+                Some(password::answer),
+                question.arg(),
             ))
         };
         key.ok_or_else(|| {
             let entry = queue::take_first();
             let name = &self.name;
-            invalid(match entry {
-                _ if encrypted.get() => {
-                    format!("{name}: the private key is encrypted, and there is no password for it")
+            invalid(match (question.complaint(), entry) {
+                (Some(complaint), _) => format!("{name}: {complaint}"),
+                (None, Some(entry)) if !entry.is_nothing_to_decode() => {
+                    format!("{name}: {}", entry.text())
                 }
-                Some(entry) if !entry.is_nothing_to_decode() => format!("{name}: {}", entry.text()),
                 _ => format!("{name}: no private key in it (PEM)"),
             })
         })
     }
-}
-
-/// In place of OpenSSL's own callback, which would prompt on the terminal. Notes that it was asked.
-pub(super) unsafe extern "C" fn no_password(
-    _buffer: *mut c_char,
-    _size: c_int,
-    _writing: c_int,
-    asked: *mut c_void,
-) -> c_int {
-    // SAFETY: the argument is NULL or the cell that `Pem::key` passed, which lives while it reads.
-    if let Some(asked) = unsafe { asked.cast::<Cell<bool>>().as_ref() } {
-        asked.set(true);
-    }
-    -1
 }
 
 #[cfg(test)]
@@ -191,7 +180,7 @@ mod tests {
                 .map(|c| super::super::certificate::subject(c.as_ptr()))
                 .collect();
             assert_eq!(subjects, ["CN=leaf", "CN=root"]);
-            assert!(pem.key().is_ok());
+            assert!(pem.key(None).is_ok());
         });
     }
 
@@ -201,7 +190,7 @@ mod tests {
         let locked = identity.encrypted_key_pem("secret").unwrap();
         let key_text = |bytes: &[u8]| {
             let pem = Pem::memory(bytes, "k").unwrap();
-            queue::with_clean_queue(|| pem.key().err().unwrap().text)
+            queue::with_clean_queue(|| pem.key(None).err().unwrap().text)
         };
         assert_eq!(
             key_text(&locked),

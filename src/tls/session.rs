@@ -3,6 +3,7 @@
 
 use super::context::{Context, Settings};
 use super::explain;
+use super::outside;
 use super::queue;
 use super::sessions::SslSession;
 use super::sys;
@@ -28,6 +29,8 @@ pub(super) struct State {
     key: Option<Arc<str>>,
     generation: u32,
     verified: Cell<bool>,
+    /// The program is still to be asked for a session to resume.
+    ask_outside: Cell<bool>,
     refusal: OnceCell<Box<Refusal>>,
 }
 
@@ -58,6 +61,16 @@ impl State {
 
     pub(super) fn name(&self) -> Option<&Name> {
         self.name.as_ref()
+    }
+
+    pub(super) fn mode(&self) -> Verify {
+        self.mode
+    }
+
+    /// Whether the peer of this SSL was found to be in order by OpenSSL itself, where that matters.
+    pub(super) fn believes(&self, ssl: *mut ffi::SSL) -> bool {
+        self.mode == Verify::None
+            || (verify_code(ssl) == ffi::X509_V_OK && self.refusal.get().is_none())
     }
 
     /// A certificate was looked at.
@@ -129,6 +142,7 @@ impl Session {
         key: Option<Arc<str>>,
         generation: u32,
     ) -> Result<Session, Error> {
+        let ask_outside = key.is_some() && settings.outside.is_some();
         let state = Box::new(State {
             context: Arc::clone(context),
             settings,
@@ -137,6 +151,7 @@ impl Session {
             key,
             generation,
             verified: Cell::new(false),
+            ask_outside: Cell::new(ask_outside),
             refusal: OnceCell::new(),
         });
         let failed = || queue::error("TLS: a new session");
@@ -157,6 +172,14 @@ impl Session {
     fn state(&self) -> &State {
         // SAFETY: made in `new`, freed in `drop`, never borrowed mutably.
         unsafe { self.state.as_ref() }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        self.state().settings()
+    }
+
+    pub(super) fn is_server(&self) -> bool {
+        self.state().context.is_server()
     }
 
     /// The `SSL`, owned by this session.
@@ -190,6 +213,32 @@ impl Session {
         }
     }
 
+    /// To be called before the first step of the handshake, as a part of it: lets the program give a session to resume.
+    pub fn recall(&self) {
+        let state = self.state();
+        if !state.ask_outside.replace(false) || state.context.is_freed() {
+            return;
+        }
+        if let (Some(store), Some(key)) = (&state.settings.outside, &state.key) {
+            queue::with_clean_queue(|| outside::recall(self, &**store, key));
+        }
+    }
+
+    /// No later connection to this peer resumes what is kept now.
+    pub fn forget_resumable(&self) {
+        let state = self.state();
+        let Some(key) = &state.key else { return };
+        match &state.settings.outside {
+            Some(store) if !state.context.is_freed() => store.remove(key),
+            Some(_) => {}
+            None => drop(state.context.sessions.forget(key)),
+        }
+    }
+
+    pub(super) fn mode(&self) -> Verify {
+        self.state().mode
+    }
+
     fn peer(&self) -> *mut ffi::X509 {
         // SAFETY: a live SSL; what comes back is its own.
         unsafe { sys::SSL_get0_peer_certificate(self.ssl()) }
@@ -202,12 +251,9 @@ impl Session {
             let Some(refusal) = self.doubt() else {
                 return Ok(());
             };
-            let state = self.state();
-            if let Some(key) = &state.key {
-                drop(state.context.sessions.forget(key));
-            }
+            self.forget_resumable();
             let text = refusal.text.clone();
-            let _ = state.refusal.set(Box::new(refusal));
+            let _ = self.state().refusal.set(Box::new(refusal));
             Err(Failure {
                 certificate: true,
                 text,
@@ -315,7 +361,7 @@ impl Session {
         unsafe { ffi::SSL_session_reused(self.ssl()) == 1 }
     }
 
-    fn code(&self) -> c_int {
+    pub(super) fn code(&self) -> c_int {
         verify_code(self.ssl())
     }
 
@@ -352,6 +398,13 @@ impl Drop for Session {
                 // callbacks find no state from now on.
                 unsafe { ffi::SSL_set_ex_data(self.ssl(), index, ptr::null_mut()) };
             }
+            if self.is_server() && self.settings().outside.is_some() {
+                // OpenSSL would tell the program to forget a session that was not ended in good order, in the middle of our
+                // own clearing up. A fatal alert has told it before.
+                let both = ffi::SSL_SENT_SHUTDOWN | ffi::SSL_RECEIVED_SHUTDOWN;
+                // SAFETY: a live SSL.
+                unsafe { ffi::SSL_set_shutdown(self.ssl(), both) };
+            }
             // SAFETY: our reference, given back once.
             unsafe { ffi::SSL_free(self.ssl()) };
         });
@@ -374,9 +427,14 @@ pub(super) unsafe extern "C" fn keep(ssl: *mut ffi::SSL, session: *mut ffi::SSL_
             return 0;
         };
         let Some(key) = &state.key else { return 0 };
-        let verified = verify_code(ssl) == ffi::X509_V_OK && state.refusal.get().is_none();
         // What a callback accepted against OpenSSL's judgement is asked again each time.
-        if !verified && state.mode != Verify::None {
+        if !state.believes(ssl) {
+            return 0;
+        }
+        if let Some(store) = &state.settings.outside {
+            if !state.context.is_freed() {
+                outside::store_of_client(&**store, key, session);
+            }
             return 0;
         }
         // SAFETY: a reference that is ours when 1 is returned, and it is.

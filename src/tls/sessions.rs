@@ -101,9 +101,7 @@ impl Sessions {
 
     /// The newest session under a key that can still be resumed, if the settings are those of `generation`. One that may be used once only leaves the cache.
     pub(super) fn take(&self, generation: u32, key: &str) -> (Option<SslSession>, Discarded) {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs() as i64);
+        let now = now();
         self.with(|inner| {
             let mut out = Vec::new();
             let mut found = None;
@@ -182,13 +180,21 @@ impl Inner {
     }
 }
 
+/// Seconds since 1970, as sessions count them.
+pub(super) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64)
+}
+
 /// TLS 1.3 tickets are used once: a second use would let an observer link the two connections (RFC 8446, C.4).
-fn single_use(session: &SslSession) -> bool {
+pub(super) fn single_use(session: &SslSession) -> bool {
     // SAFETY: a live session.
     unsafe { ffi::SSL_SESSION_get_protocol_version(session.as_ptr()) >= ffi::TLS1_3_VERSION }
 }
 
-fn usable(session: &SslSession, now: i64) -> bool {
+/// Whether it can be resumed, and is not too old.
+pub(super) fn usable(session: &SslSession, now: i64) -> bool {
     let session = session.as_ptr();
     // SAFETY: a live session.
     let (made, lifetime, resumable) = unsafe {

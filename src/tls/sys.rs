@@ -19,6 +19,9 @@ pub(super) const SSL_TICKET_SUCCESS: c_int = 5;
 /// The ticket was decrypted and is old.
 pub(super) const SSL_TICKET_SUCCESS_RENEW: c_int = 6;
 
+/// Early data was sent and taken.
+pub(super) const SSL_EARLY_DATA_ACCEPTED: c_int = 2;
+
 /// Errors of `errno`'s numbers in the error queue.
 pub(super) const ERR_SYSTEM_FLAG: c_ulong = 0x8000_0000;
 /// The library number of those.
@@ -116,6 +119,30 @@ extern "C" {
     pub(super) fn SSL_set_not_resumable_session_callback(
         ssl: *mut SSL,
         cb: Option<unsafe extern "C" fn(*mut SSL, c_int) -> c_int>,
+    );
+    pub(super) fn SSL_set_recv_max_early_data(ssl: *mut SSL, max: u32) -> c_int;
+    pub(super) fn SSL_set_allow_early_data_cb(
+        ssl: *mut SSL,
+        cb: Option<unsafe extern "C" fn(*mut SSL, *mut c_void) -> c_int>,
+        arg: *mut c_void,
+    );
+    pub(super) fn SSL_get_early_data_status(ssl: *const SSL) -> c_int;
+    pub(super) fn SSL_set_session_id_context(
+        ssl: *mut SSL,
+        context: *const c_uchar,
+        len: std::ffi::c_uint,
+    ) -> c_int;
+    pub(super) fn SSL_set_verify_result(ssl: *mut SSL, result: std::ffi::c_long);
+    pub(super) fn SSL_SESSION_get0_id_context(
+        session: *const SSL_SESSION,
+        len: *mut std::ffi::c_uint,
+    ) -> *const c_uchar;
+    pub(super) fn SSL_SESSION_get0_peer(session: *mut SSL_SESSION) -> *mut X509;
+    pub(super) fn SSL_SESSION_get0_hostname(session: *const SSL_SESSION) -> *const c_char;
+    pub(super) fn SSL_SESSION_get0_alpn_selected(
+        session: *const SSL_SESSION,
+        name: *mut *const c_uchar,
+        len: *mut usize,
     );
     pub(super) fn SSL_get0_peer_certificate(ssl: *const SSL) -> *mut X509;
 

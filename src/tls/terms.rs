@@ -13,15 +13,16 @@ pub struct Terms {
     /// Kept, so that no other context can have its address.
     context: Arc<Context>,
     generation: u32,
-    name: Option<String>,
+    /// In lower case.
+    name: Option<Name>,
 }
 
 impl Terms {
-    fn parts(&self) -> (*const Context, u32, Option<&str>) {
+    fn parts(&self) -> (*const Context, u32, Option<&Name>) {
         (
             Arc::as_ptr(&self.context),
             self.generation,
-            self.name.as_deref(),
+            self.name.as_ref(),
         )
     }
 }
@@ -47,17 +48,13 @@ impl Ord for Terms {
     }
 }
 
-fn text(name: &Name) -> String {
-    name.to_string().to_ascii_lowercase()
-}
-
 impl Context {
     /// The terms of a client that connects now and verifies this name.
     pub fn terms(self: &Arc<Self>, server_name: &str) -> Terms {
         Terms {
             context: Arc::clone(self),
             generation: self.sessions.generation(),
-            name: Name::parse(server_name).ok().as_ref().map(text),
+            name: Name::parse(server_name).ok().map(Name::in_lower_case),
         }
     }
 }
@@ -69,7 +66,7 @@ impl Session {
         Terms {
             context: Arc::clone(context),
             generation,
-            name: self.name().map(text),
+            name: self.name().cloned().map(Name::in_lower_case),
         }
     }
 }

@@ -69,6 +69,12 @@ pub(super) fn forget(ssl: *mut ffi::SSL) {
     });
 }
 
+/// What a client gets is the key to a session that the server keeps, never the session itself.
+pub(super) fn keep_state(ssl: *mut ffi::SSL) {
+    // SAFETY: a live SSL before its handshake.
+    unsafe { sys::SSL_set_options(ssl, ffi::SSL_OP_NO_TICKET) };
+}
+
 /// This session is never resumed and resumes none.
 pub(super) fn refuse(ssl: *mut ffi::SSL) {
     unsafe extern "C" fn never(_ssl: *mut ffi::SSL, _forward_secure: c_int) -> c_int {

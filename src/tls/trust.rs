@@ -9,6 +9,7 @@ use super::{queue, sys};
 use crate::errno::Errno;
 use crate::log::environment;
 use openssl_sys as ffi;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,8 @@ pub(super) fn add_pem(store: *mut ffi::X509_STORE, pem: &Pem) -> Result<Added, E
 
 fn add_directory(store: *mut ffi::X509_STORE, path: &Path) -> Result<Added, Error> {
     let name = path.display();
-    if !is_hashed(path)? {
+    let hashed = hashed_names(path)?;
+    if hashed.is_empty() {
         return Err(invalid(format!(
             "{name}: no certificate in it has its hash as its name; run \"openssl rehash\" on it"
         )));
@@ -78,8 +80,14 @@ fn add_directory(store: *mut ffi::X509_STORE, path: &Path) -> Result<Added, Erro
     if unsafe { sys::X509_STORE_load_path(store, path.as_ptr()) } != 1 {
         return Err(queue::error(name));
     }
+    // A name says whose certificate it is.
+    let mut text = path.into_bytes();
+    for name in hashed {
+        text.push(0);
+        text.extend(name);
+    }
     Ok(Added {
-        digest: digest(path.as_bytes())?,
+        digest: digest(&text)?,
         authorities: Vec::new(),
     })
 }
@@ -88,8 +96,9 @@ fn digest(bytes: &[u8]) -> Result<[u8; 32], Error> {
     sha256(bytes).ok_or_else(|| queue::error("TLS: SHA-256"))
 }
 
-/// Whether a directory has at least one entry as `openssl rehash` names them: `HHHHHHHH.N`.
-fn is_hashed(path: &Path) -> Result<bool, Error> {
+/// The entries that are named as `openssl rehash` names them, `HHHHHHHH.N`, in order.
+fn hashed_names(path: &Path) -> Result<BTreeSet<Vec<u8>>, Error> {
+    let mut names = BTreeSet::new();
     let failed = |error: std::io::Error| {
         let errno = Errno::from(error);
         Error {
@@ -105,15 +114,15 @@ fn is_hashed(path: &Path) -> Result<bool, Error> {
             && name[8] == b'.'
             && name[9..].iter().all(u8::is_ascii_digit)
         {
-            return Ok(true);
+            names.insert(name.to_vec());
         }
     }
-    Ok(false)
+    Ok(names)
 }
 
 /// Adds the system's store: what `SSL_CERT_FILE` and `SSL_CERT_DIR` name, each in place of OpenSSL's own default; where
-/// neither is set and there is no default, the places of the distributions.
-pub(super) fn add_system(store: *mut ffi::X509_STORE) -> Result<(), Error> {
+/// neither is set and there is no default, the places of the distributions. Gives the digests of what was added.
+pub(super) fn add_system(store: *mut ffi::X509_STORE) -> Result<BTreeSet<[u8; 32]>, Error> {
     let set = [environment("SSL_CERT_FILE"), environment("SSL_CERT_DIR")];
     let chosen = set.iter().any(Option::is_some);
     let [file, dirs] = set;
@@ -131,6 +140,7 @@ pub(super) fn add_system(store: *mut ffi::X509_STORE) -> Result<(), Error> {
     let mut search = Search {
         store,
         tried: Vec::new(),
+        added: BTreeSet::new(),
     };
     // All of them, as OpenSSL does.
     let mut found = false;
@@ -145,7 +155,7 @@ pub(super) fn add_system(store: *mut ffi::X509_STORE) -> Result<(), Error> {
                 .chain(&KNOWN_DIRS)
                 .any(|place| search.add(place, false)));
     if found {
-        Ok(())
+        Ok(search.added)
     } else {
         Err(search.nothing())
     }
@@ -154,13 +164,17 @@ pub(super) fn add_system(store: *mut ffi::X509_STORE) -> Result<(), Error> {
 struct Search {
     store: *mut ffi::X509_STORE,
     tried: Vec<PathBuf>,
+    added: BTreeSet<[u8; 32]>,
 }
 
 impl Search {
     fn add(&mut self, place: &str, complain: bool) -> bool {
         let path = Path::new(place);
         match add_path(self.store, path) {
-            Ok(_) => true,
+            Ok(added) => {
+                self.added.insert(added.digest);
+                true
+            }
             Err(error) => {
                 if complain && error.errno != Errno(libc::ENOENT) {
                     crate::log!(Warn, "the system's trust store: {}", error.text);

@@ -107,3 +107,27 @@ pub struct Certificate {
     /// Of the public key (SPKI).
     pub key_sha256: [u8; 32],
 }
+
+/// Writes the password of an encrypted key: its length, 0 when there is none.
+pub type PasswordCallback = Arc<dyn Fn(&mut [u8]) -> usize + Send + Sync>;
+
+/// Where the key log goes.
+#[derive(Clone, Copy, Debug)]
+pub enum KeyLogTo<'a> {
+    /// Nowhere.
+    Off,
+    /// What `SSLKEYLOGFILE` names.
+    Environment,
+    /// This file.
+    File(&'a Path),
+}
+
+/// The program's cache of sessions. Its functions run inside the handshake, a read or a write; they may do anything.
+pub trait SessionStore: Send + Sync {
+    /// Keeps a session: true when it did.
+    fn store(&self, key: &str, der: &[u8]) -> bool;
+    /// Writes a session that was stored: its length, 0 when there is none.
+    fn load(&self, key: &str, der: &mut [u8]) -> usize;
+    /// Forgets it.
+    fn remove(&self, key: &str);
+}

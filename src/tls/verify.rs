@@ -47,7 +47,7 @@ const HOST_FLAGS: c_uint =
     ffi::X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | ffi::X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
 
 /// Whom a certificate must be for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Name {
     /// In ASCII (IDNA), without the trailing dot.
     Dns(CString),
@@ -80,6 +80,19 @@ impl Name {
         CString::new(ascii.into_owned())
             .map(Name::Dns)
             .map_err(|_| bad())
+    }
+
+    /// The same name in the form in which equal ones are equal.
+    pub(super) fn in_lower_case(self) -> Name {
+        match self {
+            Name::Dns(name) => {
+                let mut bytes = name.into_bytes();
+                bytes.make_ascii_lowercase();
+                // No NUL came in with another case.
+                Name::Dns(CString::new(bytes).unwrap_or_default())
+            }
+            address => address,
+        }
     }
 
     /// Whether this certificate is for the name.

@@ -10,6 +10,7 @@ use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 pub(super) enum Secure {}
 
@@ -17,7 +18,12 @@ pub(super) enum Secure {}
 pub fn release_idle_buffers() {}
 
 impl Secure {
-    pub(super) fn new(_: RawFd, session: tls::Session, _: bool) -> Result<Rc<Secure>, Failure> {
+    pub(super) fn new(
+        _: RawFd,
+        session: tls::Session,
+        _: bool,
+        _: Option<Arc<Vec<u8>>>,
+    ) -> Result<Rc<Secure>, Failure> {
         match session {}
     }
 }
@@ -34,11 +40,13 @@ macro_rules! unreachable_methods {
 impl Secure {
     unreachable_methods! {
         session() -> &tls::Session;
+        early_data_len() -> usize;
         socket_failure(Errno) -> Failure;
         handshake(&Stream) -> Result<(), Stop>;
         read(&Stream, &mut [MaybeUninit<u8>]) -> Result<usize, Stop>;
         write(&Stream, &[u8]) -> Result<usize, Stop>;
         write_vectored(&Stream, &[IoSlice<'_>]) -> Result<usize, Stop>;
+        can_take(&Stream) -> Result<(), Stop>;
         shutdown_write(&Stream) -> Result<(), Stop>;
         flush(&Stream) -> Result<(), Stop>;
         has_unsent() -> bool;

@@ -9,13 +9,19 @@
 #[cfg(feature = "tls")]
 mod bio;
 mod buffers;
+#[cfg(feature = "tls")]
+mod early;
 mod faults;
+mod file;
+mod first;
 mod plain;
 #[cfg(feature = "tls")]
 mod secure;
 #[cfg(not(feature = "tls"))]
 #[path = "absent.rs"]
 mod secure;
+#[cfg(target_os = "linux")]
+mod sigpipe;
 mod socket;
 mod stream;
 #[cfg(feature = "tls")]
@@ -34,10 +40,12 @@ pub use warm::release_all as release_idle_buffers;
 use crate::errno::Errno;
 use crate::evloop::Interest;
 use crate::tls;
+use first::First;
 use secure::Secure;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use stream::Stream;
 
 /// What kind of failure it was.
@@ -87,6 +95,8 @@ pub struct Transport {
     // Before `stream`: the BIO forgets the descriptor before it is closed.
     // In an `Rc` for its fixed address, to which a thread's list points: a `Box` that moves must be the only way to it.
     secure: Option<Rc<Secure>>,
+    /// A plain stream's first bytes, while the kernel has not taken all of them.
+    first: First,
     stream: Stream,
 }
 
@@ -95,21 +105,49 @@ impl Transport {
     pub fn plain(fd: OwnedFd) -> Transport {
         Transport {
             secure: None,
+            first: First::default(),
             stream: Stream::new(fd),
         }
     }
 
     /// A TLS stream; the handshake is still to do. `allow_truncation`: an end without close_notify counts as an end.
+    /// `early_data`: a client's first bytes, sent with the first flight where the session allows it.
     pub fn secure(
         fd: OwnedFd,
         session: tls::Session,
         allow_truncation: bool,
+        early_data: Option<Arc<Vec<u8>>>,
     ) -> Result<Transport, Failure> {
-        let secure = Secure::new(fd.as_raw_fd(), session, allow_truncation)?;
+        let secure = Secure::new(fd.as_raw_fd(), session, allow_truncation, early_data)?;
         Ok(Transport {
             secure: Some(secure),
+            first: First::default(),
             stream: Stream::new(fd),
         })
+    }
+
+    /// A plain stream's first bytes: what the kernel does not take now, [`Transport::flush`] sends. A failure is told by
+    /// the next operation.
+    pub fn send_first(&self, bytes: Arc<Vec<u8>>) {
+        if self.secure.is_none() {
+            self.first.send(&self.stream, bytes);
+        }
+    }
+
+    #[inline]
+    fn send_first_bytes_first(&self) -> Result<(), Stop> {
+        if !self.first.waits() {
+            return Ok(());
+        }
+        self.stream.check_writable()?;
+        self.first.flush(&self.stream)
+    }
+
+    /// Early bytes that a server took: the first that are read.
+    pub fn early_data_len(&self) -> usize {
+        self.secure
+            .as_ref()
+            .map_or(0, |secure| secure.early_data_len())
     }
 
     /// Puts TLS on a plain stream, whose socket goes to the new one; the handshake is still to do. After a failure, and
@@ -118,14 +156,16 @@ impl Transport {
         &self,
         session: tls::Session,
         allow_truncation: bool,
+        early_data: Option<Arc<Vec<u8>>>,
     ) -> Result<Transport, Failure> {
         let gone = || Failure::io(Errno(libc::ENOTCONN));
         if self.secure.is_some() {
             return Err(gone());
         }
-        let secure = Secure::new(self.fd(), session, allow_truncation)?;
+        let secure = Secure::new(self.fd(), session, allow_truncation, early_data)?;
         Ok(Transport {
             secure: Some(secure),
+            first: First::default(),
             stream: Stream::new(self.stream.give_fd().ok_or_else(gone)?),
         })
     }
@@ -152,7 +192,8 @@ impl Transport {
     /// ([`receive_now`], [`send_now`]), as long as an answer that is not bytes is told to [`Transport::received`] and
     /// [`Transport::sent`]. In a debug build none, so that faults can be injected.
     pub fn direct_fd(&self) -> Option<RawFd> {
-        let healthy = self.stream.failure().is_none() && !self.stream.write_ended();
+        let healthy =
+            self.stream.failure().is_none() && !self.stream.write_ended() && !self.first.waits();
         if cfg!(debug_assertions) || self.secure.is_some() || !healthy {
             return None;
         }
@@ -200,7 +241,10 @@ impl Transport {
         }
         match &self.secure {
             Some(secure) => secure.write(&self.stream, buf),
-            None => plain::write(&self.stream, buf),
+            None => {
+                self.send_first_bytes_first()?;
+                plain::write(&self.stream, buf)
+            }
         }
     }
 
@@ -211,7 +255,33 @@ impl Transport {
         }
         match &self.secure {
             Some(secure) => secure.write_vectored(&self.stream, bufs),
-            None => plain::write_vectored(&self.stream, bufs),
+            None => {
+                self.send_first_bytes_first()?;
+                plain::write_vectored(&self.stream, bufs)
+            }
+        }
+    }
+
+    /// Writes up to `count` bytes of a file: from `offset`, which moves by what was taken, or from the file's position, which
+    /// then does. `Ok(0)` at the end of the file. What is wrong with the file is `Refused` and does the stream no harm:
+    /// EBADF, EINVAL (an offset below 0; a kind of file that this cannot be done with), ESPIPE, or what reading it gave.
+    pub fn send_file(
+        &self,
+        file: RawFd,
+        offset: Option<&mut libc::off_t>,
+        count: usize,
+    ) -> Result<usize, Stop> {
+        if count == 0 {
+            return Ok(0);
+        }
+        file::send(self, file, offset, count)
+    }
+
+    /// Whether the next write takes all of a few records, or why not.
+    fn can_take(&self) -> Result<(), Stop> {
+        match &self.secure {
+            Some(secure) => secure.can_take(&self.stream),
+            None => Ok(()),
         }
     }
 
@@ -220,6 +290,7 @@ impl Transport {
     pub fn shutdown_write(&self) -> Result<(), Stop> {
         match &self.secure {
             Some(secure) => secure.shutdown_write(&self.stream),
+            None if self.first.waits() => self.first.shutdown_write(&self.stream),
             None => plain::shutdown_write(&self.stream),
         }
     }
@@ -228,16 +299,17 @@ impl Transport {
     pub fn flush(&self) -> Result<(), Stop> {
         match &self.secure {
             Some(secure) => secure.flush(&self.stream),
-            None => Ok(()),
+            None => self.first.flush(&self.stream),
         }
     }
 
     /// Whether accepted bytes (or FIN) wait for the kernel: wait for WRITE, then `flush`.
     #[inline]
     pub fn has_unsent(&self) -> bool {
-        self.secure
-            .as_ref()
-            .is_some_and(|secure| secure.has_unsent())
+        match &self.secure {
+            Some(secure) => secure.has_unsent(),
+            None => self.first.waits(),
+        }
     }
 
     /// What to wait for until `operation` can go on: its own direction, or the other one when TLS wants that.
@@ -293,6 +365,15 @@ impl Transport {
         Some(self.stream.fail(failure).clone())
     }
 
+    /// The stream is given up: a read gives this failure after the bytes that arrived before, a write at once.
+    pub fn fail(&self, errno: Errno, text: String) {
+        self.stream.fail(Failure {
+            kind: FailureKind::Io,
+            errno,
+            text,
+        });
+    }
+
     /// The end of the stream was returned by a read.
     pub fn read_ended(&self) -> bool {
         self.stream.read_ended()
@@ -341,6 +422,9 @@ impl Transport {
             .as_ref()
             .and_then(|secure| secure.take_unsent(fd))
         {
+            return Some(unsent);
+        }
+        if let Some(unsent) = self.first.take_unsent(fd) {
             return Some(unsent);
         }
         if discard {

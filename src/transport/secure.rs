@@ -1,6 +1,7 @@
 //! A stream with TLS: OpenSSL over our BIO.
 
 use super::bio::{Inbound, WireBio};
+use super::early::Early;
 use super::stream::Stream;
 use super::unsent::Unsent;
 use super::warm::{self, Lease};
@@ -49,10 +50,12 @@ pub(super) struct Secure {
     used: Cell<bool>,
     /// Bytes of the program's went in or out since a read last found nothing.
     moved: Cell<bool>,
+    /// Early data, where there is any to send or to take.
+    early: Early,
 }
 
 /// What OpenSSL said.
-enum Said {
+pub(super) enum Said {
     Done,
     WantRead,
     WantWrite,
@@ -61,6 +64,8 @@ enum Said {
     /// The BIO failed, and OpenSSL has nothing to add.
     Io,
     Failed(tls::Failure),
+    /// There is none for what the peer sent.
+    NoMemory,
 }
 
 struct Busy<'a>(&'a Cell<bool>);
@@ -83,7 +88,9 @@ impl Secure {
         fd: RawFd,
         session: tls::Session,
         allow_truncation: bool,
+        early_data: Option<Arc<Vec<u8>>>,
     ) -> Result<Rc<Secure>, Failure> {
+        let early = Early::new(&session, early_data);
         let bio = WireBio::new(fd)?;
         let ssl = session.ssl();
         // SAFETY: the session's SSL lives as long as the session, which this object keeps beside the BIO.
@@ -115,7 +122,12 @@ impl Secure {
             lease: Cell::new(None),
             used: Cell::new(false),
             moved: Cell::new(false),
+            early,
         }))
+    }
+
+    pub(super) fn early_data_len(&self) -> usize {
+        self.early.received()
     }
 
     pub(super) fn session(&self) -> &tls::Session {
@@ -179,7 +191,7 @@ impl Secure {
     }
 
     /// Runs one OpenSSL call that returns 1 for success.
-    fn call(&self, call: impl FnOnce(*mut ffi::SSL) -> c_int) -> Said {
+    pub(super) fn call(&self, call: impl FnOnce(*mut ffi::SSL) -> c_int) -> Said {
         let ssl = self.session.ssl();
         tls::with_clean_queue(|| {
             let result = call(ssl);
@@ -278,17 +290,25 @@ impl Secure {
         self.bio.refresh();
         // A flight goes out in one piece, an alert with it.
         self.bio.cork();
-        // SAFETY: the SSL is alive.
-        let said = self.call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) });
-        self.bio.uncork();
+        // Before the first step the program may be asked for a session, and may then close this.
+        self.session.recall();
+        let said = match self.cancelled.get() {
+            true => Said::WantRead,
+            false => self.early.step(self),
+        };
         let confirmed = matches!(said, Said::Done).then(|| self.session.confirm());
+        if let Some(Ok(())) = confirmed {
+            self.ready.set(!self.cancelled.get());
+            // With the last flight. Should it fail, the stream knows, and a read tells what the peer had to say.
+            self.send_refused_early_data(stream);
+        }
+        self.bio.uncork();
         drop(busy);
         if let Some(failure) = self.cancelled_failure(stream) {
             return Err(Stop::Failed(failure));
         }
         match (said, confirmed) {
             (_, Some(Ok(()))) => {
-                self.ready.set(true);
                 self.release_buffers();
                 Ok(())
             }
@@ -301,6 +321,7 @@ impl Secure {
                 stream.fail(failure.clone());
                 Err(Stop::Failed(failure))
             }
+            (Said::NoMemory, _) => Err(Stop::Failed(stream.fail(Failure::out_of_memory()).clone())),
             (Said::Ended, _) => Err(Stop::Failed(
                 stream
                     .fail(Failure::tls_cut(
@@ -325,6 +346,9 @@ impl Secure {
     pub(super) fn read(&self, stream: &Stream, buf: &mut [MaybeUninit<u8>]) -> Result<usize, Stop> {
         if stream.read_ended() {
             return Ok(0);
+        }
+        if let Some(count) = self.ready.get().then(|| self.early.read(buf)).flatten() {
+            return Ok(count);
         }
         if !self.ready.get() || self.broken.get() {
             return Err(self.unusable(stream, Operation::Read));
@@ -360,6 +384,7 @@ impl Secure {
             Said::Ended => None,
             Said::Io => self.inbound_failure(stream),
             Said::Failed(failure) => Some(stream.fail(Self::session_failure(failure)).clone()),
+            Said::NoMemory => Some(stream.fail(Failure::out_of_memory()).clone()),
             Said::Done | Said::WantRead | Said::WantWrite => match self.wire_failure(stream) {
                 None => {
                     if !self.moved.replace(false) {
@@ -415,6 +440,14 @@ impl Secure {
         })
     }
 
+    /// Whether the next write takes all of a few records, or why not.
+    pub(super) fn can_take(&self, stream: &Stream) -> Result<(), Stop> {
+        if self.busy.get() {
+            return Err(Stop::Refused(Errno(libc::EBUSY)));
+        }
+        self.flush(stream)
+    }
+
     #[inline]
     fn write_piece(&self, stream: &Stream, piece: &[u8]) -> Result<usize, Stop> {
         let several = piece.len() > RECORD;
@@ -437,6 +470,22 @@ impl Secure {
         Err(self.not_written(stream, said))
     }
 
+    /// A client's early data that the server did not take, or that no session allowed: all of it, as the first bytes.
+    fn send_refused_early_data(&self, stream: &Stream) {
+        if !self.ready.get() {
+            return;
+        }
+        let Some(bytes) = self.early.to_send_again(&self.session) else {
+            return;
+        };
+        for piece in bytes.chunks(PIECE) {
+            // Whole or not at all: the BIO accepts every record.
+            if self.write_piece(stream, piece).is_err() {
+                return;
+            }
+        }
+    }
+
     #[cold]
     fn not_written(&self, stream: &Stream, said: Said) -> Stop {
         if let Some(failure) = self.cancelled_failure(stream) {
@@ -445,6 +494,7 @@ impl Secure {
         let failure = match said {
             Said::Failed(failure) => Some(stream.fail(Self::session_failure(failure)).clone()),
             Said::Io | Said::Ended => self.inbound_failure(stream),
+            Said::NoMemory => Some(stream.fail(Failure::out_of_memory()).clone()),
             Said::WantRead => {
                 self.write_wants_read.set(true);
                 self.wire_failure(stream)
@@ -551,6 +601,9 @@ impl Secure {
 
     #[inline]
     pub(super) fn read_again(&self) -> bool {
+        if self.early.unread() > 0 {
+            return true;
+        }
         if !self.bio.fed() {
             return false;
         }
@@ -562,7 +615,7 @@ impl Secure {
 
     /// The kernel had no more at the last `recv`, and what it gave was read.
     pub(super) fn is_emptied(&self) -> bool {
-        self.bio.drained() && !self.has_part_of_a_record()
+        self.bio.drained() && !self.has_part_of_a_record() && self.early.unread() == 0
     }
 
     pub(super) fn pending(&self) -> usize {
@@ -570,7 +623,8 @@ impl Secure {
             return 0;
         }
         // SAFETY: the SSL is alive; the call looks at it and runs nothing.
-        usize::try_from(unsafe { ffi::SSL_pending(self.session.ssl()) }).unwrap_or(0)
+        let inside = usize::try_from(unsafe { ffi::SSL_pending(self.session.ssl()) });
+        self.early.unread() + inside.unwrap_or(0)
     }
 
     pub(super) fn release_buffers(&self) {

@@ -93,7 +93,7 @@ A pool belongs to its loop's thread: every function here is called there, and ma
     },
     Header {
         name: "netconn_tls",
-        sources: &["netconn_tls.rs"],
+        sources: &["netconn_tls.rs", "netconn_tls_sessions.rs", "netconn_tls_secrets.rs"],
         about: "\
 netconn_tls.h - TLS contexts: whom to trust, what to show, which protocols.
 

@@ -24,7 +24,14 @@ pub fn polish(text: &str) -> String {
         match end {
             "*/" => comment(&mut out, &chunk),
             ";" => prototype(&mut out, &chunk),
-            _ => push(&mut out, &c_words(line)),
+            _ => {
+                // C89 has no comma after the last enumerator.
+                if line.starts_with('}') && out.ends_with(",\n") {
+                    out.truncate(out.len() - ",\n".len());
+                    out.push('\n');
+                }
+                push(&mut out, &c_words(line));
+            }
         }
     }
     out
@@ -208,6 +215,11 @@ mod tests {
         assert!(lines[0].len() <= LINE_LENGTH && lines[0].ends_with(','));
         assert!(lines[1].starts_with("            void (*f)"));
         assert!(lines[1].ends_with("(int, int));"));
+    }
+
+    #[test]
+    fn the_last_enumerator_has_no_comma() {
+        assert_eq!(polish("enum e {\n    A,\n    B,\n};"), "enum e {\n    A,\n    B\n};\n");
     }
 
     #[test]

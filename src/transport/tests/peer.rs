@@ -354,7 +354,8 @@ fn over(
     trusting: bool,
     allow_truncation: bool,
 ) -> (Transport, RawPeer) {
-    let transport = Transport::secure(ours, session(case, trusting), allow_truncation).unwrap();
+    let transport =
+        Transport::secure(ours, session(case, trusting), allow_truncation, None).unwrap();
     (transport, RawPeer::new(case, theirs))
 }
 

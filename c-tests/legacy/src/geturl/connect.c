@@ -11,14 +11,11 @@
 
 struct ev_loop *loop;
 
-/* Set by ssl.c around connect_to_host.  */
-const char *ssl_hostname;
-extern SocketTLSContext_T ssl_ctx;
-
 /* What we know of a descriptor.  The map is keyed by fd.  */
 struct transport_info
 {
   struct net_conn *c;
+  int fd;                       /* -1 while nobody has it */
   int ready, failed;
   int error;                    /* errno of the failure */
   char *errstr;
@@ -148,16 +145,22 @@ failed (struct net_conn *c, void *arg)
   struct transport_info *info = (struct transport_info *) arg;
   info->failed = 1;
   info->error = conn_get_errno (c);
-  if (conn_get_error (c) == CONN_ERR_CERTIFICATE)
-    info->error = EACCES;
   info->errstr = xstrdup (conn_get_error_msg (c));
   info->wait_done = 1;
   if (!info->ready)
     {
-      /* Nobody has its descriptor yet: away with it.  */
+      /* The descriptor is closed already, and may be somebody else's
+         the next moment.  */
+      if (c->fd != -1)
+        abort ();
+      if (info->fd >= 0)
+        transport_map[info->fd] = NULL;
+      info->fd = -1;
       conn_close (c);
       info->c = NULL;
     }
+  else if (c->fd != info->fd && info->fd >= 0)
+    abort ();                   /* the map would lie */
   wake_up ();
 }
 
@@ -178,13 +181,7 @@ connect_to_ip (const ip_address *ip, int port, const char *print)
   sprintf (service, "%d", port);
   conn_options_init (&o);
   o.connect_timeout = 0;        /* we have our own */
-  o.tls_timeout = 0;
-  if (ssl_hostname)
-    {
-      o.use_tls = 1;
-      o.tls = ssl_ctx;
-      o.server_name = ssl_hostname;
-    }
+  info->fd = -1;
   info->c = conn_new_with (loop, ip->text, service, &o, connected, failed, info);
   if (!info->c)
     {
@@ -205,13 +202,41 @@ connect_to_ip (const ip_address *ip, int port, const char *print)
       errno = save;
       return -1;
     }
-  fd = conn_get_fd (info->c);
+  fd = info->fd = conn_get_fd (info->c);
   fd_register_transport (fd, info);
-  if (ssl_hostname)
-    logprintf ("connected, %s.\n", conn_get_tls_version (info->c));
-  else
-    logprintf ("connected.\n");
+  logprintf ("connected.\n");
   return fd;
+}
+
+/* Puts TLS on a connection: 0, or -1 with errno, and FD is closed.  */
+int
+fd_secure (int fd, const char *hostname, void *ctx)
+{
+  struct transport_info *info = fd_transport_context (fd);
+  struct conn_options o;
+  int save;
+
+  conn_options_init (&o);
+  o.tls = (SocketTLSContext_T) ctx;
+  o.tls_timeout = 0;
+  o.server_name = hostname;
+  info->ready = info->failed = info->wait_done = 0;
+  if (conn_start_tls (info->c, &o, connected, failed, info) != 0)
+    info->error = errno;
+  else if (run_until (&info->wait_done, opt.connect_timeout) != 0)
+    info->error = errno;
+  else if (info->ready && !info->failed)
+    {
+      logprintf ("Secured by %s, %s.\n", conn_get_tls_version (info->c), conn_get_cipher (info->c));
+      return 0;
+    }
+  save = info->error;
+  logprintf ("Unable to establish SSL connection: %s.\n", info->errstr ? info->errstr : strerror (save));
+  if (info->fd >= 0)
+    transport_map[info->fd] = NULL;
+  free_info (info);
+  errno = save;
+  return -1;
 }
 
 /* Tries each address of the host in turn.  */

@@ -42,6 +42,7 @@ int fd_peek (int, char *, int, double);
 int fd_write (int, char *, int, double);
 const char *fd_errstr (int);
 void fd_close (int);
+int fd_secure (int, const char *, void *);
 void fd_register_transport (int, void *);
 void *fd_transport_context (int);
 void connect_cleanup (void);
@@ -55,8 +56,6 @@ int run_until (int *, double);
 /* ssl.c */
 int ssl_init (void);
 int ssl_connect (int, const char *);
-int ssl_connect_to_host (const char *, int);
 void ssl_cleanup (void);
-extern const char *ssl_hostname;
 
 #endif /* CONNECT_H */

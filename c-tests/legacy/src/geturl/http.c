@@ -263,27 +263,25 @@ gethttp (struct url *u, const char *file, struct http_stat *hs)
   boolean reused = 0, has_body;
   FILE *fp = NULL;
   void *progress;
-  const char *outer;
 
   sock = opt.post_file && file ? -1 : take_persistent (u);
   if (sock >= 0)
     reused = 1;
-  else if (u->ssl)
-    sock = ssl_connect_to_host (u->host, u->port);
+  else if (u->ssl && !ssl_init ())
+    return CONSSLERR;
   else
-    {
-      /* Somebody outside of us may be in the middle of an SSL connect.  */
-      outer = ssl_hostname;
-      ssl_hostname = NULL;
-      sock = connect_to_host (u->host, u->port);
-      ssl_hostname = outer;
-    }
+    sock = connect_to_host (u->host, u->port);
   if (sock == E_HOST)
     return HOSTERR;
+  if (sock >= 0 && u->ssl && !reused && ssl_connect (sock, u->host) < 0)
+    {
+      hs->error = xstrdup (strerror (errno));
+      return CONSSLERR;
+    }
   if (sock < 0)
     {
       hs->error = xstrdup (strerror (errno));
-      return errno == EPROTO || errno == EACCES ? CONSSLERR : CONERROR;
+      return CONERROR;
     }
 
   extra = opt.post_file && file ? aprintf ("Content-Length: %lld\r\n", file_size (opt.post_file)) : xstrdup ("");

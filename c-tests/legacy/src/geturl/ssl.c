@@ -21,20 +21,11 @@ ssl_init (void)
   return 1;
 }
 
+/* 0, or -1 with errno, and FD is closed.  */
 int
-ssl_connect_to_host (const char *host, int port)
+ssl_connect (int fd, const char *hostname)
 {
-  int sock;
-  const char *outer = ssl_hostname;     /* a fetch within a fetch */
-  if (!ssl_init ())
-    {
-      errno = EPROTO;
-      return -1;
-    }
-  ssl_hostname = host;
-  sock = connect_to_host (host, port);
-  ssl_hostname = outer;
-  return sock;
+  return fd_secure (fd, hostname, ssl_ctx);
 }
 
 void
