@@ -3,7 +3,8 @@
  * fail: the nth call of a kind, or all from the nth on, by whatever thread of the process. (So peers are processes of
  * their own.)
  *
- * A call that fails does nothing, but for close, which on Linux has closed when it says that it failed.
+ * A call that fails does nothing, but for close, which on Linux has closed when it says that it failed, and for resets: the
+ * socket is dead for both sides then, as it is when the kernel says so.
  */
 #ifndef NETCONN_TESTS_TORTURE_CALLS_H
 #define NETCONN_TESTS_TORTURE_CALLS_H
@@ -96,14 +97,21 @@ int fcntl(int fd, int command, ...) {
     va_end(args);
     return fails(FCNTL) ? -1 : (int)syscall(SYS_fcntl, fd, command, arg);
 }
+/* Of a call on a stream. */
+static bool fails_on(enum call call, int fd) {
+    if (!fails(call)) return false;
+    if (misfortune.error == EPIPE || misfortune.error == ECONNRESET) syscall(SYS_shutdown, fd, SHUT_RDWR);
+    errno = misfortune.error;
+    return true;
+}
 ssize_t recv(int fd, void *buf, size_t len, int flags) {
-    return fails(RECV) ? -1 : syscall(SYS_recvfrom, fd, buf, len, flags, NULL, NULL);
+    return fails_on(RECV, fd) ? -1 : syscall(SYS_recvfrom, fd, buf, len, flags, NULL, NULL);
 }
 ssize_t send(int fd, const void *buf, size_t len, int flags) {
-    return fails(SEND) ? -1 : syscall(SYS_sendto, fd, buf, len, flags, NULL, 0);
+    return fails_on(SEND, fd) ? -1 : syscall(SYS_sendto, fd, buf, len, flags, NULL, 0);
 }
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-    return fails(SENDMSG) ? -1 : syscall(SYS_sendmsg, fd, message, flags);
+    return fails_on(SENDMSG, fd) ? -1 : syscall(SYS_sendmsg, fd, message, flags);
 }
 int shutdown(int fd, int how) { return fails(SHUTDOWN) ? -1 : (int)syscall(SYS_shutdown, fd, how); }
 int close(int fd) {

@@ -60,11 +60,13 @@ static bool is_harmless(const struct fault *fault, int error) {
          misfortune.nth, netconn_strerror(misfortune.error), text, (fetch)->of ? (fetch)->of : "nothing", (fetch)->kind, (fetch)->error, \
          netconn_strerror((fetch)->error), (fetch)->message, (fetch)->sent, (fetch)->got)
 
-/* The errno that happened; a peer that is gone may be reported as what it means to TLS. */
+static bool is_reset(int error) { return error == EPIPE || error == ECONNRESET; }
+
+/* The errno that happened. */
 static bool fits(const struct fetch *fetch) {
     if (fetch->error == misfortune.error) return true;
     if (misfortune.call == PTHREAD_CREATE) return fetch->error == EAI_SYSTEM; /* the resolver has none to look up with */
-    return fetch->kind == CONN_ERR_TLS && misfortune.error == EPIPE && fetch->error == ECONNRESET;
+    return is_reset(misfortune.error) && is_reset(fetch->error); /* whichever call finds it first */
 }
 
 static bool is_resource(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS; }

@@ -368,9 +368,10 @@ pub unsafe extern "C" fn conn_from_fd(
 }
 
 /// Ends a connection, in any state and from any callback: cancels what is under way, closes the socket, frees c, which is
-/// dead on return. No callback of it runs afterwards. Over TLS close_notify is sent. What the kernel does not take at once
-/// of bytes that were written, and of close_notify, is sent by the loop afterwards, for at most 5 seconds, and keeps it
-/// running so long. NULL is a no-op. Never blocks.
+/// dead on return. No callback of it runs afterwards. Over TLS close_notify is sent, but for a connection that failed: its
+/// peer must not take what it got for everything. What the kernel does not take at once of bytes that were written, and of
+/// close_notify, is sent by the loop afterwards, for at most 5 seconds, and keeps it running so long. NULL is a no-op. Never
+/// blocks.
 ///
 /// # Safety
 /// `c` is NULL or a connection that was not closed yet; the call is made on its loop's thread.

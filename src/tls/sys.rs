@@ -120,6 +120,7 @@ extern "C" {
         ssl: *mut SSL,
         cb: Option<unsafe extern "C" fn(*mut SSL, c_int) -> c_int>,
     );
+    pub(super) fn SSL_CTX_flush_sessions(ctx: *mut SSL_CTX, time: std::ffi::c_long);
     pub(super) fn SSL_set_recv_max_early_data(ssl: *mut SSL, max: u32) -> c_int;
     pub(super) fn SSL_set_allow_early_data_cb(
         ssl: *mut SSL,

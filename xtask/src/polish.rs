@@ -219,7 +219,10 @@ mod tests {
 
     #[test]
     fn the_last_enumerator_has_no_comma() {
-        assert_eq!(polish("enum e {\n    A,\n    B,\n};"), "enum e {\n    A,\n    B\n};\n");
+        assert_eq!(
+            polish("enum e {\n    A,\n    B,\n};"),
+            "enum e {\n    A,\n    B\n};\n"
+        );
     }
 
     #[test]
