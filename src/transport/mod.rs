@@ -443,6 +443,11 @@ impl Transport {
         }
     }
 
+    /// The descriptor was closed by somebody else, and its number may be another's: from now on there is none.
+    pub fn forget_fd(&self) {
+        let _ = self.stream.take_fd();
+    }
+
     /// Ends it with RST; nothing lingers. While OpenSSL runs: as [`Transport::close`].
     pub fn abort(&self) {
         if self
