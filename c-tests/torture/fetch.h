@@ -23,7 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BODY_SENT = 90000, BODY_GOT = 50000 };
+enum { BODY_SENT = 90000, BODY_WRITTEN = 40000, BODY_GOT = 50000 };
 
 enum way { PLAIN, TLS12, TLS13, STARTTLS, EMBEDDED };
 
@@ -51,6 +51,16 @@ static inline void serve_starttls(struct peer_conn *pc) {
     serve_http(pc);
 }
 
+/* The body in a file; the descriptor. */
+static inline int fetch_file(void) {
+    static unsigned char body[BODY_SENT];
+    int fd = fileno(tmpfile());
+    CHECK(fd >= 0);
+    fill_pattern(body, sizeof body, 0);
+    CHECK_INT(write(fd, body, sizeof body), sizeof body);
+    return fd;
+}
+
 /* Its port. */
 static inline const char *fetch_server(enum way way) {
     struct peer_options options = {.serve = way == STARTTLS ? serve_starttls : serve_http, .no_handshake = way == STARTTLS};
@@ -67,6 +77,7 @@ static inline const char *fetch_server(enum way way) {
 struct fetch {
     enum way way;
     const char *port, *ca; /* given */
+    int file;              /* given: the body; most of it is sent from there */
     struct ev_loop *loop;
     struct net_conn *c;
     SocketTLSContext_T tls;
@@ -112,7 +123,23 @@ static inline void fetch_write(struct fetch *fetch) {
     static const char head[] = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n";
     static unsigned char body[20000];
     while (fetch->sent < BODY_SENT) {
-        size_t left = BODY_SENT - fetch->sent, head_left = sizeof head - 1 - fetch->head_sent;
+        if (fetch->sent >= BODY_WRITTEN) {
+            off_t at = (off_t)fetch->sent;
+            ssize_t n = conn_try_sendfile(fetch->c, fetch->file, &at, BODY_SENT - fetch->sent);
+            if (n < 0 && errno != EAGAIN && conn_get_state(fetch->c) == CONN_READY) { /* the file's failure, not its own */
+                fetch_refused(fetch, "conn_try_sendfile");
+                fetch_close(fetch);
+                return;
+            }
+            if (n < 0) {
+                fetch_stopped(fetch);
+                return;
+            }
+            fetch->sent += (size_t)n;
+            CHECK_INT(at, fetch->sent);
+            continue;
+        }
+        size_t left = BODY_WRITTEN - fetch->sent, head_left = sizeof head - 1 - fetch->head_sent;
         size_t count = left < sizeof body ? left : sizeof body;
         fill_pattern(body, count, fetch->sent);
         struct iovec pieces[] = {{(char *)(uintptr_t)head + fetch->head_sent, head_left}, {body, count}};
@@ -277,7 +304,7 @@ static inline bool fetch_begin(struct fetch *fetch) {
 
 /* True when all went well. */
 static inline bool fetch(struct fetch *fetch) {
-    *fetch = (struct fetch){.way = fetch->way, .port = fetch->port, .ca = fetch->ca};
+    *fetch = (struct fetch){.way = fetch->way, .port = fetch->port, .ca = fetch->ca, .file = fetch->file};
     if (fetch_begin(fetch)) {
         bool runs = true;
         if (fetch->way == EMBEDDED) runs = fetch_embedded(fetch);
