@@ -306,6 +306,39 @@ TEST(without_a_limit_nothing_grows_old) {
     RUN_UNTIL(loop, pconn_get_idle_count(pool) == 0);
 }
 
+static void pass(struct ev_loop *loop, double seconds) {
+    bool passed = false;
+    struct evloop_timer *timer = evloop_timer_start(loop, seconds, 0, note, &passed);
+    RUN_UNTIL(loop, passed);
+    evloop_timer_free(timer);
+}
+
+/* An idle time-out is its user's, and ends with the use. */
+ALL_TRANSPORTS(the_idle_timeout_of_the_user_before_is_off) {
+    struct ev_loop *loop = test_loop();
+    struct pconn_pool *pool = test_pool(loop);
+    struct peer *peer = peer_of(version, NULL, NULL);
+    struct client *client = acquire_ready(pool, loop, peer, version);
+    client_echo(client, "x");
+    CHECK_INT(conn_set_idle_timeout(client->c, 0.05), 0);
+    give_back(pool, client);
+    pass(loop, 0.1);
+    CHECK_COUNTS(pool, 1, 1);
+    client = acquire_ready(pool, loop, peer, version);
+    pass(loop, 0.1);
+    client_echo(client, "still there");
+    give_back(pool, client);
+    /* The next user's counts from READY on, also where it was asked for before. */
+    client = acquire(pool, loop, peer, version);
+    CHECK_INT(conn_set_idle_timeout(client->c, 0.05), 0);
+    client_wait_ready(client);
+    RUN_UNTIL(loop, client->errors);
+    CHECK_INT(client->kind, CONN_ERR_TIMEOUT);
+    CHECK_INT(client->error, ETIMEDOUT);
+    give_back(pool, client);
+    CHECK_COUNTS(pool, 0, 0);
+}
+
 /* ---- Closing them -------------------------------------------------------------------------------------------------- */
 
 TEST(those_of_a_host_are_closed) {

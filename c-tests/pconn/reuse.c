@@ -253,6 +253,30 @@ ALL_TRANSPORTS(callbacks_can_be_set_before_ready) {
     client_read(second, &byte, 1); /* readable may have been a ticket alone */
 }
 
+/* An idle connection never stopped being READY; nothing can be moved until its new user knows that it lives. */
+ALL_TRANSPORTS(it_is_ready_and_gives_nothing_before_the_report) {
+    struct ev_loop *loop = test_loop();
+    struct pconn_pool *pool = test_pool(loop);
+    struct peer *peer = peer_of(version, NULL, NULL);
+    give_back(pool, acquire_ready(pool, loop, peer, version));
+    struct client *second = acquire(pool, loop, peer, version);
+    char byte = 'x';
+    CHECK_INT(conn_get_state(second->c), CONN_READY);
+    CHECK_INT(second->c->state, CONN_READY);
+    CHECK_INT(second->ready, 0);
+    CHECK_ERRNO(conn_try_read(second->c, &byte, 1), EAGAIN);
+    CHECK_ERRNO(conn_try_write(second->c, &byte, 1), EAGAIN);
+    CHECK_ERRNO(conn_shutdown(second->c), EAGAIN);
+    if (version == 0) {
+        CHECK_ERRNO(conn_detach(second->c), EAGAIN);
+        CHECK_ERRNO(conn_start_tls(second->c, NULL, NULL, NULL, NULL), EAGAIN);
+    }
+    client_wait_ready(second);
+    client_echo(second, "now it does");
+    client_close(second);
+    CHECK_COUNTS(pool, 0, 0);
+}
+
 ALL_TRANSPORTS(a_connection_of_the_programs_own_is_adopted) {
     struct ev_loop *loop = test_loop();
     struct pconn_pool *pool = test_pool(loop);
@@ -307,6 +331,51 @@ TEST(an_adopted_connection_of_another_name_is_not_lent_for_the_host) {
     give_back(pool, own);
     acquire_ready(pool, loop, peer, TLS1_3_VERSION);
     CHECK_COUNTS(pool, 1, 2);
+}
+
+/* Agrees on TLS with one byte, and echoes over it. */
+static void serve_after_agreeing(struct peer_conn *pc) {
+    char byte;
+    if (recv(pc->fd, &byte, 1, 0) != 1) return;
+    CHECK_INT(send(pc->fd, &byte, 1, MSG_NOSIGNAL), 1);
+    CHECK_INT(SSL_accept(pc->ssl), 1);
+    serve_echo(pc);
+}
+
+/* A plain connection that went to TLS while it was lent is lent no more as a plain one. */
+BOTH_VERSIONS(a_connection_that_went_to_tls_is_one_of_https) {
+    struct ev_loop *loop = test_loop();
+    struct pconn_pool *pool = test_pool(loop);
+    struct peer *peer = TLS_PEER(version, .no_handshake = true, .serve = serve_after_agreeing);
+    struct client *client = acquire_from(pool, loop, "smtp", "localhost", peer_port(peer), false);
+    client_wait_ready(client);
+    client_echo(client, "S");
+    client->ready = 0;
+    CHECK_INT(conn_start_tls(client->c, NULL, client_on_ready, client_on_error, client), 0);
+    client_wait_ready(client);
+    client_echo(client, "over TLS");
+    int fd = client->c->fd;
+    give_back(pool, client);
+    CHECK_COUNTS(pool, 1, 1);
+    client_close(acquire_from(pool, loop, "smtp", "localhost", peer_port(peer), false));
+    client_close(acquire_from(pool, loop, "https", "127.0.0.1", peer_port(peer), true));
+    CHECK_COUNTS(pool, 1, 1);
+    client = acquire_from(pool, loop, "https", "localhost", peer_port(peer), true);
+    CHECK_INT(client->c->fd, fd);
+    client_wait_ready(client);
+    client_echo(client, "still TLS");
+}
+
+TEST(a_detached_connection_counts_no_more) {
+    struct ev_loop *loop = test_loop();
+    struct pconn_pool *pool = test_pool(loop);
+    struct client *client = acquire_ready(pool, loop, PEER(.serve = NULL), 0);
+    client_echo(client, "x");
+    int fd = conn_detach(client->c);
+    CHECK(fd >= 0);
+    client->c = NULL;
+    CHECK_COUNTS(pool, 0, 0);
+    close(fd);
 }
 
 TEST(a_connection_moves_from_pool_to_pool) {

@@ -22,6 +22,72 @@ fn deferred_work_keeps_the_loop_running_and_runs_a_round_later() {
 }
 
 #[test]
+fn what_is_put_off_to_the_rounds_end_runs_in_it_without_another_wait() {
+    on_each(|lp| {
+        let seen = Record::default();
+        let (record, weak) = (seen.clone(), Rc::downgrade(lp));
+        lp.defer(task(move || {
+            let lp = weak.upgrade().unwrap();
+            let wait = lp.wait_number();
+            assert!(lp.is_in_round());
+            let (deferred, late, again) = (record.clone(), record.clone(), record.clone());
+            lp.defer(task(move || deferred.add("deferred")));
+            let weak = weak.clone();
+            lp.defer_to_round_end(task(move || {
+                late.add("late");
+                let lp = weak.upgrade().unwrap();
+                assert_eq!(lp.wait_number(), wait);
+                let again = again.clone();
+                // By such a task: for the next round.
+                lp.defer_to_round_end(task(move || again.add("again")));
+            }));
+            record.add("first");
+        }));
+        assert!(!lp.is_in_round());
+        assert_eq!(lp.run_once(-1), Ok(2));
+        assert_eq!(seen.take(), ["first", "late"]);
+        assert_eq!(lp.timeout_ms(), 0);
+        lp.run();
+        assert_eq!(seen.take(), ["deferred", "again"]);
+    });
+}
+
+#[test]
+fn outside_of_a_round_it_waits_for_the_next_ones_end() {
+    on_each(|lp| {
+        let seen = Record::default();
+        let (late, weak) = (seen.clone(), Rc::downgrade(lp));
+        let before = lp.wait_number();
+        lp.defer_to_round_end(task(move || {
+            assert_ne!(weak.upgrade().unwrap().wait_number(), before);
+            late.add("late");
+        }));
+        let deferred = seen.clone();
+        lp.defer(task(move || deferred.add("deferred")));
+        lp.run();
+        assert_eq!(seen.take(), ["deferred", "late"]);
+    });
+}
+
+#[test]
+fn a_break_leaves_the_rounds_end_to_the_next_run() {
+    on_each(|lp| {
+        let seen = Record::default();
+        let (record, weak) = (seen.clone(), Rc::downgrade(lp));
+        lp.defer(task(move || {
+            let lp = weak.upgrade().unwrap();
+            let record = record.clone();
+            lp.defer_to_round_end(task(move || record.add("late")));
+            lp.break_all();
+        }));
+        lp.run();
+        assert_eq!(seen.take(), [""; 0]);
+        lp.run();
+        assert_eq!(seen.take(), ["late"]);
+    });
+}
+
+#[test]
 fn posts_of_each_thread_run_in_order_and_each_once() {
     const EACH: usize = 500;
     for kind in POLLERS {
