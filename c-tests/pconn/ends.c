@@ -241,6 +241,43 @@ ALL_TRANSPORTS(a_host_flushed_in_each_callback) { deed_in_callbacks(version, FLU
 ALL_TRANSPORTS(limits_changed_in_each_callback) { deed_in_callbacks(version, NO_LIMITS); }
 ALL_TRANSPORTS(everything_cleaned_up_in_each_callback) { deed_in_callbacks(version, CLEAN_UP); }
 
+static void note_ready(struct net_conn *c, void *flag) {
+    (void)c;
+    *(bool *)flag = true;
+}
+
+/* The one callback that runs inside pconn_acquire. */
+static int do_on_socket(int fd, void *arg) {
+    (void)fd;
+    do_it(arg);
+    return 0;
+}
+
+TEST(freed_inside_an_acquisition) {
+    for (enum deed deed = FREE_POOL; deed <= FREE_LOOP; deed++) {
+        struct doer doer = {.loop = evloop_new(), .deed = deed};
+        struct peer *peer = PEER(.serve = NULL);
+        doer.pool = test_pool(doer.loop);
+        struct client *idle = acquire_ready(doer.pool, doer.loop, peer, 0);
+        give_back(doer.pool, idle);
+        struct conn_options o = options();
+        o.on_socket = do_on_socket;
+        o.socket_arg = &doer;
+        CHECK_INT(conn_set_default_options(&o), 0);
+        if (deed == FREE_POOL) {
+            struct client *client = acquire_from(doer.pool, doer.loop, "new", "127.0.0.1", peer_port(peer), false);
+            client_wait_ready(client);
+            client_echo(client, "lives on");
+            client_close(client);
+            evloop_free(doer.loop);
+        } else {
+            CHECK_NULL_ERRNO(pconn_acquire(doer.pool, "new", "127.0.0.1", peer_port(peer), false, note_ready, fail_on_error, &doer),
+                             ECANCELED);
+        }
+        CHECK(doer.done);
+    }
+}
+
 /* ---- Pools and loops ----------------------------------------------------------------------------------------------- */
 
 ALL_TRANSPORTS(lent_connections_survive_their_pool) {
@@ -314,11 +351,6 @@ TEST(two_pools_on_one_loop_share_nothing) {
 }
 
 /* ---- Ways to run --------------------------------------------------------------------------------------------------- */
-
-static void note_ready(struct net_conn *c, void *flag) {
-    (void)c;
-    *(bool *)flag = true;
-}
 
 struct nested {
     struct pconn_pool *pool;
