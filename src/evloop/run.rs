@@ -390,6 +390,7 @@ impl Loop {
             }
             self.dispatch_ready(round, ready);
             if self.todo.get() & Todo::LATE != 0 {
+                self.crowded.set(ready.len() >= CROWD);
                 self.run_late(round);
             }
             if self.waits.get() != wait {
@@ -420,7 +421,10 @@ impl Loop {
                 };
                 Ok(match self.todo.get() & Todo::LATE {
                     0 => ran,
-                    _ => ran + self.run_late(round),
+                    _ => {
+                        self.crowded.set(events.len() >= CROWD);
+                        ran + self.run_late(round)
+                    }
                 })
             }
             Err(errno) => Err(errno),
