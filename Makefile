@@ -160,6 +160,7 @@ help:
 	@echo 'make examples         the programs of examples/, in $(BUILD)/examples/'
 	@echo 'make install          PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) INCLUDEDIR=$(INCLUDEDIR) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall        with the same variables'
+	@echo 'make dist             the source archive with every crate, which builds without network, in $(BUILD)/'
 	@echo 'make debug            both libraries without optimisation, with assertions, in $(BUILD)/debug/'
 	@echo 'make check            all tests; SKIPS_AS_FAILS=1: none may be skipped'
 	@echo 'make check-loop       the tests of the loop alone; NETCONN_POLLER=polling: on that poller'

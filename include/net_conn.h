@@ -299,7 +299,7 @@ ssize_t conn_try_write(struct net_conn *c, const void *buf, size_t len);
 
 /**
  * As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0. At most
- * IOV_MAX (1024) pieces are looked at.
+ * IOV_MAX (1024) pieces are looked at, from the first on that is not empty.
  */
 ssize_t conn_try_writev(struct net_conn *c, const struct iovec *iov, int n);
 
@@ -364,9 +364,8 @@ size_t conn_pending(struct net_conn *c);
  * Returns 0; -1 with errno EINVAL (c is NULL; wrong options; a server side without a server's context; a client without
  * server_name on a connection of conn_from_fd or a Unix socket: nothing says whom to expect), EISCONN (TLS already, or
  * in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), EBUSY (the kernel has not yet taken
- * all of the plain connection's early_data: try again later), ECANCELED (closed by a callback that ran inside the
- * call), EPERM (the connection is a parent process's): but for ECANCELED, everything is as it was. The log has the
- * reason of an EINVAL.
+ * all of the plain connection's early_data: try again later), EPERM (the connection is a parent process's): everything
+ * is as it was. The log has the reason of an EINVAL.
  */
 int conn_start_tls(struct net_conn *c, const struct conn_options *options, conn_event_cb on_ready,
                    conn_event_cb on_error, void *arg);

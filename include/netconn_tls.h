@@ -248,8 +248,9 @@ int netconn_tls_set_session_callbacks(SocketTLSContext_T context, netconn_tls_se
  * until the handshake is complete: CONN_READY is reported then, as always, and they are the first bytes that are read;
  * conn_early_data_len tells how many. A flight that was recorded and is sent again has no effect: sessions are then
  * kept in the memory of this context and used once (20480 at most, see SSL_CTX_sess_set_cache_size), and the copy finds
- * none. That holds within one context of one process; keep early data off where processes share sessions in other ways.
- * Clients that resume from another process fall back to a full handshake, and their early data comes after it.
+ * none. That holds within one context of one process, so in a child of fork(2) early data is off until it is enabled
+ * there. Clients that resume with another process fall back to a full handshake, and their early data comes after it.
+ * Sessions from before this call are not resumed.
  *
  * On a client: conn_options.early_data is sent early where the session allows it and where it is not longer than `max`;
  * that is so without this call, too, with no limit but the session's.

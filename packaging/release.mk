@@ -1,6 +1,12 @@
 # What a release is made of, and measured by. Part of the Makefile.
 
-.PHONY: check-abi abi-baseline
+.PHONY: dist check-abi abi-baseline
+
+# The committed files with every crate: builds without network.
+dist:
+	@mkdir -p $(build)
+	CARGO='$(CARGO)' packaging/dist.sh $(version) $(build)/netconn-$(version).tar.xz
+	@ls -l $(build)/netconn-$(version).tar.xz
 
 check-abi:
 	@scripts/check-abi.sh

@@ -70,7 +70,7 @@ breaks "a member is of another type" net_conn.h 's/^    double keepalive;/    fl
 breaks "a member was put between others" netconn_types.h 's/^    int64_t not_before;/    int64_t since;\n&/'
 breaks "a member is gone" netconn_types.h '/^    char serial\[/d'
 breaks "a member is of another type, in a struct that grew" net_conn.h \
-    's/^    void \*socket_arg;/&\n    double newer;/; s/^    bool nodelay;/    int nodelay;/'
+    '/^struct conn_options {$/,/^};$/s/^};$/    double newer;\n};/; s/^    bool nodelay;/    int nodelay;/'
 breaks "a value of an enum changed" net_conn.h 's/^    CONN_ERR_CONNECT,/    CONN_ERR_CONNECT = 20,/'
 breaks "two values of an enum changed places" net_conn.h \
     -e 's/^    CONN_ERR_TLS,/    CONN_ERR_,/; s/^    CONN_ERR_CERTIFICATE,/    CONN_ERR_TLS,/; s/^    CONN_ERR_,/    CONN_ERR_CERTIFICATE,/'
@@ -83,7 +83,7 @@ breaks "the soname is another one" netconn.h 's/^#define NETCONN_VERSION_MAJOR .
 
 keeps "a new function" netconn.h 's/^void netconn_cleanup(void);/&\nint netconn_new(void);/'
 keeps "a new value at an enum's end" net_conn.h 's/^    CONN_ERR_INVALID,/&\n    CONN_ERR_NEW,/'
-keeps "a new member at the end of a struct that tells its size" net_conn.h 's/^    void \*socket_arg;/&\n    double newer;/'
+keeps "a new member at the end of a struct that tells its size" net_conn.h '/^struct conn_options {$/,/^};$/s/^};$/    double newer;\n};/'
 keeps "a new macro" evloop.h 's/^#define EVLOOP_READ .*/&\n#define EVLOOP_NEW 64/'
 keeps "another release" netconn.h 's/^#define NETCONN_VERSION_MINOR .*/#define NETCONN_VERSION_MINOR 99/'
 

@@ -25,6 +25,7 @@ claim "the README's program is examples/get.c" same_program
 claim "the README names the Rust version of Cargo.toml ($rust)" grep -q "Rust $rust" README.md
 claim "no locked dependency needs a newer Rust ($(newest_needed))" at_most "$(newest_needed)" "$rust"
 claim "the changelog has version $version" grep -q "^## .*$version" CHANGELOG.md
+claim "the Debian package has version $version" grep -q "^netconn ($version-" debian/changelog
 claim "the header has version $version" grep -q "^#define NETCONN_VERSION \"$version\"" include/netconn.h
 
 echo "$passed passed, $failed failed, 0 skipped"

@@ -6,7 +6,7 @@ is_static() { ! readelf -d "$1" | grep -q 'NEEDED.*libnetconn'; }
 netconn_major() { sed -n 's/^#define NETCONN_VERSION_MAJOR //p' include/netconn.h; }
 
 # A user's pkg-config, also where the libraries were built as if there were none.
-case ${PKG_CONFIG:-pkg-config} in false) user_pkg_config=pkg-config ;; *) user_pkg_config=$PKG_CONFIG ;; esac
+case ${PKG_CONFIG:-pkg-config} in false) user_pkg_config=pkg-config ;; *) user_pkg_config=${PKG_CONFIG:-pkg-config} ;; esac
 
 # $1: the directory of the libraries; then pkg-config's words. What the system has is still found.
 ask_pkg_config() {

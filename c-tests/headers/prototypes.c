@@ -118,6 +118,8 @@ FUNCTION(const char *, conn_get_alpn, (struct net_conn *))
 FUNCTION(const char *, conn_get_tls_version, (struct net_conn *))
 FUNCTION(const char *, conn_get_cipher, (struct net_conn *))
 FUNCTION(bool, conn_session_reused, (struct net_conn *))
+FUNCTION(bool, conn_early_data_accepted, (struct net_conn *))
+FUNCTION(size_t, conn_early_data_len, (struct net_conn *))
 FUNCTION(const struct conn_timing *, conn_get_timing, (struct net_conn *))
 FUNCTION(int, conn_get_peer_certificate, (struct net_conn *, struct conn_certificate *))
 FUNCTION(enum netconn_tls_ocsp, conn_get_ocsp_status, (struct net_conn *))
@@ -152,6 +154,12 @@ FUNCTION(int, netconn_tls_set_versions, (SocketTLSContext_T, int, int))
 FUNCTION(int, netconn_tls_set_alpn, (SocketTLSContext_T, const char *const *, size_t))
 FUNCTION(int, netconn_tls_set_alpn_callback, (SocketTLSContext_T, netconn_tls_alpn_cb, void *))
 FUNCTION(int, netconn_tls_set_session_reuse, (SocketTLSContext_T, bool))
+FUNCTION(int, netconn_tls_set_session_callbacks,
+         (SocketTLSContext_T, netconn_tls_session_store_cb, netconn_tls_session_load_cb, netconn_tls_session_remove_cb, void *))
+FUNCTION(int, netconn_tls_set_password_callback, (SocketTLSContext_T, int (*)(char *, int, void *), void *))
+FUNCTION(int, netconn_tls_set_keylog, (SocketTLSContext_T, const char *))
+FUNCTION(int, netconn_tls_enable_early_data, (SocketTLSContext_T, uint32_t))
+FUNCTION(int, netconn_tls_disable_early_data, (SocketTLSContext_T))
 FUNCTION(void *, netconn_tls_ssl_ctx, (SocketTLSContext_T))
 FUNCTION(int, netconn_tls_verify_name, (const char *, const char *))
 FUNCTION(const char *, netconn_tls_error, (void))
@@ -205,6 +213,8 @@ struct options_as_written {
     bool allow_truncation;
     int (*on_socket)(int fd, void *arg);
     void *socket_arg;
+    const void *early_data;
+    size_t early_data_len;
 };
 
 /* An array of a negative size where the condition does not hold: C99 has no better. */
@@ -253,6 +263,8 @@ SAME_PLACE(options_as_written, conn_options, server_name)
 SAME_PLACE(options_as_written, conn_options, allow_truncation)
 SAME_PLACE(options_as_written, conn_options, on_socket)
 SAME_PLACE(options_as_written, conn_options, socket_arg)
+SAME_PLACE(options_as_written, conn_options, early_data)
+SAME_PLACE(options_as_written, conn_options, early_data_len)
 
 HOLDS(event_bits, EVLOOP_READ == 0x01 && EVLOOP_WRITE == 0x02)
 HOLDS(states, CONN_INIT == 0 && CONN_RESOLVING == 1 && CONN_CONNECTING == 2 && CONN_TLS_HANDSHAKE == 3 &&
@@ -304,11 +316,14 @@ int main(void) {
         USE(conn_pending) USE(conn_get_fd) USE(conn_local_addr) USE(conn_peer_addr) USE(conn_get_alpn)
         USE(conn_get_tls_version) USE(conn_get_cipher) USE(conn_session_reused) USE(conn_get_timing)
         USE(conn_get_peer_certificate) USE(conn_get_ocsp_status) USE(conn_set_data) USE(conn_get_data)
-        USE(conn_start_tls) USE(conn_detach) USE(conn_set_idle_timeout) USE(conn_try_sendfile)
+        USE(conn_start_tls) USE(conn_detach) USE(conn_early_data_accepted) USE(conn_early_data_len)
+        USE(conn_set_idle_timeout) USE(conn_try_sendfile)
         USE(netconn_tls_client) USE(netconn_tls_server) USE(netconn_tls_free) USE(netconn_tls_load_ca)
         USE(netconn_tls_load_ca_pem) USE(netconn_tls_load_certificate) USE(netconn_tls_load_certificate_pem)
         USE(netconn_tls_set_verify) USE(netconn_tls_set_verify_callback) USE(netconn_tls_set_versions)
         USE(netconn_tls_set_alpn) USE(netconn_tls_set_alpn_callback) USE(netconn_tls_set_session_reuse)
+        USE(netconn_tls_set_session_callbacks) USE(netconn_tls_set_password_callback) USE(netconn_tls_set_keylog)
+        USE(netconn_tls_enable_early_data) USE(netconn_tls_disable_early_data)
         USE(netconn_tls_ssl_ctx) USE(netconn_tls_verify_name) USE(netconn_tls_error)
         USE(pconn_pool_new) USE(pconn_pool_free) USE(pconn_acquire) USE(pconn_release) USE(pconn_flush_for_host)
         USE(pconn_shutdown_all) USE(pconn_get_idle_count) USE(pconn_get_total_count) USE(pconn_pool_set_limits)

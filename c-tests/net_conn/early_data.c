@@ -423,6 +423,45 @@ TEST(on_a_socket_of_the_programs) {
     }
 }
 
+/* A plain connection, then TLS on it at both ends. */
+static void start_plain(struct both *both) {
+    struct conn_options plain = options();
+    both->client = client_open(both->loop, "127.0.0.1", both->port, &plain);
+    both->server = client_adopt(both->loop, accept_one(both), &plain);
+    client_wait_ready(both->client);
+    client_wait_ready(both->server);
+    both->client->ready = both->server->ready = 0;
+}
+
+TEST(after_starttls) {
+    struct both *both = early(both_ends(0), "12345", 5);
+    for (int i = 0; i < 2; i++) {
+        start_plain(both);
+        CHECK_INT(conn_start_tls(both->server->c, &both->so, client_on_ready, client_on_error, both->server), 0);
+        CHECK_INT(conn_start_tls(both->client->c, &both->o, client_on_ready, client_on_error, both->client), 0);
+        client_wait_ready(both->client);
+        client_wait_ready(both->server);
+        if (i == 0)
+            sent_afterwards(both);
+        else
+            taken_early(both, 5);
+        client_write(both->server, "t", 1);
+        char byte;
+        client_read(both->client, &byte, 1);
+        server_gets(both, "12345", 5);
+        part(both);
+    }
+}
+
+TEST(starttls_as_a_server_with_early_data_of_its_own) {
+    struct both *both = both_ends(0);
+    start_plain(both);
+    both->so.early_data = "12345";
+    both->so.early_data_len = 5;
+    CHECK_ERRNO(conn_start_tls(both->server->c, &both->so, NULL, NULL, NULL), EINVAL);
+    CHECK_INT(conn_get_state(both->server->c), CONN_READY);
+}
+
 TEST(the_options_are_copied) {
     char text[] = "12345";
     struct both *both = early(both_ends(0), text, 5);
@@ -521,6 +560,24 @@ TEST(what_the_kernel_does_not_take_of_a_plain_one_goes_later) {
     client_write(both->server, "back", 4);
     client_read(both->client, got, 4);
     CHECK_MEM(got, "back", 4);
+}
+
+TEST(starttls_and_detach_wait_for_the_first_bytes_of_a_plain_one) {
+    struct both *both = plain_ends(much(), MUCH);
+    meet(both);
+    struct conn_options o = tls_options();
+    o.server_name = "localhost";
+    CHECK_ERRNO(conn_start_tls(both->client->c, &o, NULL, NULL, NULL), EBUSY);
+    CHECK_ERRNO(conn_detach(both->client->c), EBUSY);
+    CHECK_INT(conn_get_state(both->client->c), CONN_READY);
+    unsigned char *got = alloc(MUCH);
+    client_read(both->server, got, MUCH);
+    CHECK_INT(find_pattern_error(got, MUCH, 0), -1);
+    run_rounds(both->loop);
+    int fd = conn_detach(both->client->c);
+    CHECK(fd >= 0);
+    both->client->c = NULL;
+    close(fd);
 }
 
 TEST(half_closing_a_plain_one_meanwhile) {
@@ -773,6 +830,36 @@ TEST(a_copy_that_overtakes_the_original_has_no_effect_either) {
     sent_afterwards(both); /* and the client's own bytes come, once */
     server_gets(both, "pay 100", 7);
     end_middle(middle);
+}
+
+/* A child has a copy of the sessions, in which each is unused: what the parent takes, it must not take again. */
+TEST(a_forked_child_takes_none_of_its_parents) {
+    struct both *both = early(both_ends(0), "pay 100", 7);
+    get_tickets(both);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        both->loop = evloop_new();
+        meet(both);
+        sent_afterwards(both);
+        server_gets(both, "pay 100", 7);
+        part(both);
+        CHECK_INT(netconn_tls_enable_early_data(both->so.tls, 0), 0); /* its own from now on */
+        meet(both);
+        sent_afterwards(both);
+        part(both);
+        get_tickets(both);
+        meet(both);
+        taken_early(both, 7);
+        part(both);
+        evloop_free(both->loop);
+        _exit(0);
+    }
+    int status;
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(status, 0);
+    meet(both); /* the parent's are as they were */
+    taken_early(both, 7);
 }
 
 /* ---- Callbacks that do something ------------------------------------------------------------------------------------- */

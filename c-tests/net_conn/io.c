@@ -394,6 +394,45 @@ ALL_TRANSPORTS(many_pieces_in_one_call) {
     CHECK_INT(peer_bytes(peer), SIZE);
 }
 
+/* More pieces than one system call takes; those in front may all be empty. */
+ALL_TRANSPORTS(more_pieces_than_one_call_takes) {
+    struct client *client = client_of(version, NULL, NULL);
+    enum { COUNT = 5000 };
+    struct iovec *pieces = alloc(COUNT * sizeof *pieces);
+    char byte = 'a', back[COUNT];
+    for (int i = 0; i < COUNT; i++) pieces[i] = (struct iovec){&byte, 1};
+    ssize_t n = conn_try_writev(client->c, pieces, COUNT);
+    CHECK_CMP(n, >=, 1);
+    CHECK_CMP(n, <=, COUNT);
+    client_read(client, back, (size_t)n);
+    for (ssize_t i = 0; i < n; i++) CHECK_INT(back[i], 'a');
+    for (int i = 0; i < COUNT - 1; i++) pieces[i] = (struct iovec){NULL, 0};
+    CHECK_INT(conn_try_writev(client->c, pieces, COUNT), 1);
+    client_read(client, back, 1);
+    pieces[COUNT - 1] = (struct iovec){NULL, 1};
+    CHECK_ERRNO(conn_try_writev(client->c, pieces, COUNT), EINVAL);
+    CHECK_INT(conn_try_writev(client->c, pieces, COUNT - 1), 0);
+    client_echo(client, "and it lives");
+}
+
+/* A piece that is wrong stops the call before a byte of those in front of it went out. */
+ALL_TRANSPORTS(a_wrong_piece_behind_good_ones) {
+    struct client *client = client_of(version, NULL, NULL);
+    struct iovec pieces[3] = {{"ab", 2}, {NULL, 7}, {"cd", 2}};
+    CHECK_ERRNO(conn_try_writev(client->c, pieces, 3), EINVAL);
+    pieces[1].iov_len = 0;
+    char back[4];
+    for (size_t put = 0; put < 4;) {
+        struct iovec rest[3] = {{(char *)pieces[0].iov_base + (put < 2 ? put : 2), put < 2 ? 2 - put : 0}, pieces[1],
+                                {(char *)pieces[2].iov_base + (put > 2 ? put - 2 : 0), put > 2 ? 4 - put : 2}};
+        ssize_t n = conn_try_writev(client->c, rest, 3);
+        CHECK_CMP(n, >, 0);
+        put += (size_t)n;
+    }
+    client_read(client, back, 4);
+    CHECK_MEM(back, "abcd", 4);
+}
+
 /* ---- Both ways at once ----------------------------------------------------------------------------------------------- */
 
 struct duplex {

@@ -120,6 +120,87 @@ ALL_TRANSPORTS(an_abort_waits_for_nothing) {
     peer_join(peer); /* the peer was told */
 }
 
+/* What the peer's kernel says of the end: 0 or an errno. */
+static void note_end(struct peer_conn *pc) {
+    int *end = pc->arg;
+    char buf[4096];
+    ssize_t n;
+    while ((n = recv(pc->fd, buf, sizeof buf, 0)) > 0) {}
+    *end = n < 0 ? errno : 0;
+    pc->ended = true;
+}
+
+ALL_TRANSPORTS(an_abort_is_a_reset_and_a_close_is_not) {
+    for (int aborted = 0; aborted < 2; aborted++) {
+        int end = -1;
+        /* Tickets that come after the close would be answered with a reset. */
+        struct peer *peer = version ? TLS_PEER(version, .serve = note_end, .arg = &end, .no_tickets = true)
+                                    : PEER(.serve = note_end, .arg = &end);
+        struct ev_loop *loop = test_loop();
+        struct client *client = ready_client(loop, version, peer);
+        client_write(client, "accepted", 8);
+        if (aborted) {
+            struct net_conn *c = client->c;
+            client->c = NULL;
+            conn_abort(c);
+        } else {
+            client_close(client);
+        }
+        evloop_run(loop);
+        peer_join(peer);
+        CHECK_INT(end, aborted ? ECONNRESET : 0);
+    }
+}
+
+static void note_end_of_handshake(struct peer_conn *pc) {
+    char byte;
+    if (recv(pc->fd, &byte, 1, 0) != 1) FAIL("no hello came");
+    gate_open(((void **)pc->arg)[1]);
+    pc->arg = ((void **)pc->arg)[0];
+    note_end(pc);
+}
+
+TEST(an_abort_in_the_handshake_is_a_reset) {
+    struct gate hello = GATE;
+    int end = -1;
+    void *both[2] = {&end, &hello};
+    struct peer *peer = PEER(.serve = note_end_of_handshake, .arg = both);
+    struct ev_loop *loop = test_loop();
+    struct conn_options o = tls_options();
+    struct client *client = client_open(loop, "127.0.0.1", peer_port(peer), &o);
+    RUN_UNTIL(loop, client->c->state == CONN_TLS_HANDSHAKE);
+    run_rounds(loop);
+    gate_wait(&hello);
+    struct net_conn *c = client->c;
+    client->c = NULL;
+    conn_abort(c);
+    evloop_run(loop);
+    peer_join(peer);
+    CHECK_INT(end, ECONNRESET);
+    CHECK_INT(client->ready + client->errors, 0);
+}
+
+static void read_late(struct peer_conn *pc) {
+    gate_wait(pc->arg);
+    peer_drain(pc);
+}
+
+/* Bytes that wait for their reader do not survive it. */
+ALL_TRANSPORTS(an_abort_drops_what_was_accepted) {
+    struct gate gate = GATE;
+    struct peer *peer = version ? TLS_PEER(version, .serve = read_late, .arg = &gate, .receive_buffer = 4096)
+                                : PEER(.serve = read_late, .arg = &gate, .receive_buffer = 4096);
+    struct ev_loop *loop = test_loop();
+    struct client *client = ready_client(loop, version, peer);
+    uint64_t accepted = fill_up(client);
+    struct net_conn *c = client->c;
+    client->c = NULL;
+    conn_abort(c);
+    gate_open(&gate);
+    peer_join(peer);
+    CHECK_CMP(peer_bytes(peer), <, accepted);
+}
+
 ALL_TRANSPORTS(the_loop_freed_while_a_close_lingers) {
     struct peer *peer = peer_of(version, serve_stall, NULL);
     struct ev_loop *loop = evloop_new();

@@ -475,6 +475,23 @@ TEST(a_path_is_no_name) {
     client_echo(client, "through the file system");
 }
 
+/* What keeps the loop running counts as before. */
+TEST(an_unreferenced_connection_stays_so) {
+    struct peer *peer = PEER(.serve = serve_agree_and_stall);
+    struct conn_options o = tls_options();
+    struct client *plain = asked(test_loop(), "localhost", peer);
+    conn_unref(plain->c);
+    struct client *client = start_tls(plain, &o);
+    evloop_run(client->loop);
+    CHECK_INT(client->c->state, CONN_TLS_HANDSHAKE);
+    o.tls_timeout = 0.02;
+    plain = asked(client->loop, "localhost", peer);
+    client = start_tls(plain, &o);
+    evloop_run(client->loop); /* until the time-out */
+    CHECK_FAILED_WITH(client, CONN_ERR_TIMEOUT, ETIMEDOUT);
+    evloop_run(client->loop);
+}
+
 /* ---- In callbacks ---------------------------------------------------------------------------------------------------- */
 
 enum act { NOTHING, CLOSE, ABORT, FREE_LOOP };

@@ -183,7 +183,10 @@ TEST(the_terminal_is_left_alone) {
         dup2(tty, 1);
         dup2(tty, 2);
         alarm((unsigned)slow(10)); /* a prompt would wait for ever */
-        _exit(netconn_tls_load_certificate(server, cert(CERT_GOOD), key) == -1 ? 0 : 1);
+        int result = netconn_tls_load_certificate(server, cert(CERT_GOOD), key);
+        netconn_tls_free(&server);
+        netconn_cleanup();
+        _exit(result == -1 ? 0 : 1);
     }
     int status;
     CHECK_INT(waitpid(pid, &status, 0), pid);

@@ -46,8 +46,8 @@ TEST(each_function_of_contexts_says_so) {
     ABSENT(netconn_tls_set_session_reuse(none, true));
     ABSENT(netconn_tls_set_session_callbacks(none, NULL, NULL, NULL, NULL));
     ABSENT(netconn_tls_set_password_callback(none, NULL, NULL));
-    ABSENT(netconn_tls_set_keylog(none, "/nonexistent"));
-    ABSENT(netconn_tls_enable_early_data(none, 1));
+    ABSENT(netconn_tls_set_keylog(none, "/nonexistent/keys"));
+    ABSENT(netconn_tls_enable_early_data(none, 0));
     ABSENT(netconn_tls_disable_early_data(none));
     ABSENT_NULL(netconn_tls_ssl_ctx(none));
     ABSENT(netconn_tls_verify_name("/nonexistent", "localhost"));

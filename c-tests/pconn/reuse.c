@@ -253,6 +253,30 @@ ALL_TRANSPORTS(callbacks_can_be_set_before_ready) {
     client_read(second, &byte, 1); /* readable may have been a ticket alone */
 }
 
+/* An idle connection never stopped being READY; nothing can be moved until its new user knows that it lives. */
+ALL_TRANSPORTS(it_is_ready_and_gives_nothing_before_the_report) {
+    struct ev_loop *loop = test_loop();
+    struct pconn_pool *pool = test_pool(loop);
+    struct peer *peer = peer_of(version, NULL, NULL);
+    give_back(pool, acquire_ready(pool, loop, peer, version));
+    struct client *second = acquire(pool, loop, peer, version);
+    char byte = 'x';
+    CHECK_INT(conn_get_state(second->c), CONN_READY);
+    CHECK_INT(second->c->state, CONN_READY);
+    CHECK_INT(second->ready, 0);
+    CHECK_ERRNO(conn_try_read(second->c, &byte, 1), EAGAIN);
+    CHECK_ERRNO(conn_try_write(second->c, &byte, 1), EAGAIN);
+    CHECK_ERRNO(conn_shutdown(second->c), EAGAIN);
+    if (version == 0) {
+        CHECK_ERRNO(conn_detach(second->c), EAGAIN);
+        CHECK_ERRNO(conn_start_tls(second->c, NULL, NULL, NULL, NULL), EAGAIN);
+    }
+    client_wait_ready(second);
+    client_echo(second, "now it does");
+    client_close(second);
+    CHECK_COUNTS(pool, 0, 0);
+}
+
 ALL_TRANSPORTS(a_connection_of_the_programs_own_is_adopted) {
     struct ev_loop *loop = test_loop();
     struct pconn_pool *pool = test_pool(loop);

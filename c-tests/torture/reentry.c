@@ -11,6 +11,7 @@
 
 #include "netconn.h"
 
+#include <openssl/err.h>
 #include <stdio.h>
 
 /* A loop complains of descriptors that were closed while it watched them. */
@@ -178,6 +179,122 @@ BOTH_VERSIONS(the_process_is_cleaned_up_inside_verify) {
     struct client *client = client_open(test_loop(), "localhost", peer_port(peer), &o);
     client_wait_ready(client);
     client_echo(client, "still there");
+}
+
+/* ---- Inside the search for a session, before the first byte of the handshake ------------------------------------------------------ */
+
+enum deed { ROUNDS, TIME_OUT, CLOSE_IT, FREE_THE_LOOP };
+
+struct search {
+    struct ev_loop *loop;
+    struct client *client;
+    enum deed deed;
+    int calls;
+};
+
+static ssize_t search_session(const char *key, unsigned char *der, size_t size, void *arg) {
+    (void)key, (void)der, (void)size;
+    struct search *search = arg;
+    struct net_conn *c = search->client->c;
+    search->calls++;
+    switch (search->deed) {
+    case ROUNDS:
+        /* The socket is writable, and with STARTTLS readable too: nothing may come of it before there is TLS. */
+        for (int i = 0; i < 5; i++) {
+            CHECK(evloop_run_once(search->loop, 0) >= 0);
+            CHECK_INT(c->state, CONN_TLS_HANDSHAKE);
+            CHECK_ERRNO(conn_try_write(c, "secret", 6), ENOTCONN);
+        }
+        break;
+    case TIME_OUT:
+        while (search->client->errors == 0) CHECK(evloop_run_once(search->loop, -1) >= 0);
+        break;
+    case CLOSE_IT:
+        search->client->c = NULL;
+        conn_close(c);
+        break;
+    case FREE_THE_LOOP:
+        search->client->c = NULL;
+        evloop_free(search->loop);
+        search->loop = NULL;
+        break;
+    }
+    return 0;
+}
+
+static int store(const char *key, const unsigned char *der, size_t len, void *arg) {
+    (void)key, (void)der, (void)len, (void)arg;
+    return -1;
+}
+
+static void drop(const char *key, void *arg) { (void)key, (void)arg; }
+
+static void accept_and_echo(struct peer_conn *pc) {
+    if (SSL_accept(pc->ssl) == 1) serve_echo(pc);
+    else pc->ended = true;
+    ERR_clear_error();
+}
+
+static void search_in(bool upgrade, enum deed deed, int version) {
+    struct search search = {.loop = evloop_new(), .deed = deed};
+    struct peer *peer = TLS_PEER(version, .no_handshake = true, .serve = accept_and_echo);
+    struct conn_options o = options(), t = tls_options();
+    t.tls_timeout = deed == TIME_OUT ? 0.05 : 0;
+    CHECK_INT(netconn_tls_set_session_callbacks(t.tls, store, search_session, drop, &search), 0);
+    bool gone = deed == CLOSE_IT || deed == FREE_THE_LOOP;
+    if (upgrade) {
+        struct client *plain = client_open(search.loop, "localhost", peer_port(peer), &o);
+        client_wait_ready(plain);
+        search.client = client_new(search.loop);
+        search.client->c = plain->c;
+        plain->c = NULL;
+        CHECK_INT(conn_start_tls(search.client->c, &t, client_on_ready, client_on_error, search.client), 0);
+        CHECK_INT(search.calls, 0); /* the handshake is the loop's */
+    } else {
+        search.client = client_new(search.loop);
+        search.client->c = conn_new_with(search.loop, "localhost", peer_port(peer), &t, client_on_ready, client_on_error, search.client);
+        CHECK_PTR_NOT_NULL(search.client->c);
+    }
+    struct ev_loop *loop = search.loop;
+    while (search.calls == 0) CHECK(evloop_run_once(loop, -1) >= 0);
+    CHECK_INT(search.calls, 1);
+    if (deed == ROUNDS) {
+        client_wait_ready(search.client);
+        CHECK_STR(conn_get_tls_version(search.client->c), version == TLS1_2_VERSION ? "TLSv1.2" : "TLSv1.3");
+        CHECK(search.client->c->ssl != NULL);
+        client_echo(search.client, "under TLS, and only there");
+    } else if (deed == TIME_OUT) {
+        CHECK_FAILED_WITH(search.client, CONN_ERR_TIMEOUT, ETIMEDOUT);
+    }
+    if (search.loop) {
+        run_rounds(search.loop);
+        CHECK_INT(search.client->ready + search.client->errors, !gone);
+        client_close(search.client);
+        evloop_free(search.loop);
+    }
+    peer_stop(peer);
+    CHECK_INT(complaints, 0);
+}
+
+BOTH_VERSIONS(the_loop_runs_inside_the_search_for_a_session) {
+    netconn_set_log(hear, NULL);
+    search_in(false, ROUNDS, version);
+    search_in(true, ROUNDS, version);
+}
+BOTH_VERSIONS(a_time_out_inside_the_search_for_a_session) {
+    netconn_set_log(hear, NULL);
+    search_in(false, TIME_OUT, version);
+    search_in(true, TIME_OUT, version);
+}
+BOTH_VERSIONS(closed_inside_the_search_for_a_session) {
+    netconn_set_log(hear, NULL);
+    search_in(false, CLOSE_IT, version);
+    search_in(true, CLOSE_IT, version);
+}
+BOTH_VERSIONS(the_loop_freed_inside_the_search_for_a_session) {
+    netconn_set_log(hear, NULL);
+    search_in(false, FREE_THE_LOOP, version);
+    search_in(true, FREE_THE_LOOP, version);
 }
 
 TEST_MAIN

@@ -26,21 +26,21 @@
 
 #include <glib.h>
 
-struct netconn_glib_source {
-    GSource source;
-    struct ev_loop *loop;
-    gpointer tag; /* of the descriptor; NULL once it is no longer watched */
-};
-
 struct netconn_glib {
     struct netconn_adapter adapter;
     GSource *source;
 };
 
+struct netconn_glib_source {
+    GSource source;
+    struct netconn_glib *owner;
+    gpointer tag; /* of the descriptor; NULL once it is no longer watched */
+};
+
 /* Where GLib runs in a callback of netconn's, what that callback has started is shown at the descriptor now. */
 static inline gboolean netconn_glib_prepare(GSource *source, gint *timeout) {
     *timeout = -1;
-    evloop_timeout_ms(((struct netconn_glib_source *)source)->loop);
+    evloop_timeout_ms(((struct netconn_glib_source *)source)->owner->adapter.loop);
     return FALSE;
 }
 
@@ -54,7 +54,7 @@ static inline gboolean netconn_glib_dispatch(GSource *source, GSourceFunc callba
     (void)callback, (void)data;
     /* It fails in a forked child that has not called evloop_after_fork(): the descriptor would stay readable for ever.
      * GLib keeps the source until this returns. */
-    if (evloop_run_once(s->loop, 0) < 0) {
+    if (evloop_run_once(s->owner->adapter.loop, 0) < 0) {
         g_source_remove_unix_fd(source, s->tag);
         s->tag = NULL;
     }
@@ -84,7 +84,7 @@ static inline int netconn_attach_glib(struct ev_loop *loop, GMainContext *host) 
     if (a == NULL) return -1;
     a->source = g_source_new(&functions, sizeof *source);
     source = (struct netconn_glib_source *)a->source;
-    source->loop = loop;
+    source->owner = a;
     source->tag = g_source_add_unix_fd(a->source, evloop_fd(loop), G_IO_IN);
     g_source_set_can_recurse(a->source, TRUE);
     g_source_set_name(a->source, "netconn");

@@ -144,7 +144,7 @@ pub unsafe extern "C" fn conn_try_write(c: *mut net_conn, buf: *const c_void, le
 }
 
 /// As conn_try_write, for n pieces, with one system call on a plain connection. EINVAL also for n below 0. At most
-/// IOV_MAX (1024) pieces are looked at.
+/// IOV_MAX (1024) pieces are looked at, from the first on that is not empty.
 ///
 /// # Safety
 /// `c` is NULL or not closed; `iov` is NULL or points to `n` valid pieces; the call is made on the loop's thread.
@@ -161,8 +161,12 @@ pub unsafe extern "C" fn conn_try_writev(
         if count > 0 && iov.is_null() {
             return Err(Errno(libc::EINVAL));
         }
+        // SAFETY: the caller promises n valid pieces.
+        let empty = |i| unsafe { (*iov.add(i)).iov_len == 0 };
+        // However many: else a call that takes nothing would look like one with nothing to take.
+        let first = (0..count).find(|&i| !empty(i)).unwrap_or(count);
         // More than the kernel takes at once are left to the next call.
-        let count = count.min(libc::UIO_MAXIOV as usize);
+        let count = (count - first).min(libc::UIO_MAXIOV as usize);
         let mut pieces = [std::io::IoSlice::new(&[]); 16];
         let mut more;
         let pieces = if count <= pieces.len() {
@@ -172,9 +176,9 @@ pub unsafe extern "C" fn conn_try_writev(
             more.as_mut_slice()
         };
         for (i, piece) in pieces.iter_mut().enumerate() {
-            // SAFETY: i is below n, and the caller promises n valid pieces.
+            // SAFETY: the place is below n, and the caller promises n valid pieces.
             let bytes = unsafe {
-                let one = &*iov.add(i);
+                let one = &*iov.add(first + i);
                 guard::bytes(one.iov_base, one.iov_len)?
             };
             *piece = std::io::IoSlice::new(bytes);

@@ -26,8 +26,8 @@ use std::ffi::{c_int, c_void};
 /// Returns 0; -1 with errno EINVAL (c is NULL; wrong options; a server side without a server's context; a client without
 /// server_name on a connection of conn_from_fd or a Unix socket: nothing says whom to expect), EISCONN (TLS already, or
 /// in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), EBUSY (the kernel has not yet taken all of
-/// the plain connection's early_data: try again later), ECANCELED (closed by a callback that ran inside the call), EPERM (the connection is a parent process's): but for ECANCELED, everything is as it was. The log has
-/// the reason of an EINVAL.
+/// the plain connection's early_data: try again later), EPERM (the connection is a parent process's): everything is as it
+/// was. The log has the reason of an EINVAL.
 ///
 /// # Safety
 /// The pointers are NULL or valid; `c` is not closed; the call is made on the loop's thread.

@@ -15,9 +15,10 @@ impl Conn {
     /// child: two processes on one TLS state would repeat nonces.
     fn stream(&self) -> Result<Rc<Transport>, Errno> {
         self.lp.check_process()?;
-        if !self.established.get() || self.is_parked() {
+        if !self.established.get() {
             return Err(Errno(libc::ENOTCONN));
         }
+        self.check_in_use()?;
         let gone = || match self.forked.get() {
             true => self.failure().map_or(libc::ECANCELED, |f| f.code),
             false => libc::ENOTCONN,
@@ -275,7 +276,10 @@ impl Conn {
     }
 
     fn may_write(&self, transport: &Transport) -> bool {
-        self.wants_writable.get() && !transport.write_ended() && self.state() == State::Ready
+        self.wants_writable.get()
+            && !transport.write_ended()
+            && self.state() == State::Ready
+            && !self.is_parked()
     }
 
     /// Tells the loop what to wait for. Costs no system call, and next to nothing where nothing changes.

@@ -533,6 +533,9 @@ impl Conn {
         self.view.fd.set(-1);
         self.view.ssl.set(std::ptr::null_mut());
         if let Some(transport) = self.transport.take() {
+            if self.lp.has_lost_descriptors() {
+                transport.forget_fd();
+            }
             transport.cancel();
         }
     }

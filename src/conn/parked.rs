@@ -1,8 +1,8 @@
 //! A connection between two of its users: it keeps its socket, its TLS and its place in the loop, and is nobody's to use.
 //!
-//! Parked: watched for reading, in the state READY, its callbacks gone. Handed out: the next user has it, the state shows
-//! CONNECTING or TLS_HANDSHAKE until [`Conn::report_again`] or [`Conn::fail_handed_out`] reports the outcome, as for a socket
-//! that is taken over. In both, reads and writes of the program's give ENOTCONN.
+//! Parked: watched for reading, in the state READY, its callbacks gone; reads and writes of the program's give ENOTCONN.
+//! Handed out: the next user has it, READY as ever, and reads and writes give EAGAIN until [`Conn::report_again`] or
+//! [`Conn::fail_handed_out`] reports the outcome.
 
 use super::machine::{ErrorKind, Event, State};
 use super::{Conn, Observer, NOT_DIRECT};
@@ -115,11 +115,8 @@ impl Conn {
     /// The next user has it. `keeper` goes on to hear of what happens.
     pub fn hand_out(&self) {
         if self.is_parked() {
-            let shown = match self.view.use_tls.get() {
-                true => State::TlsHandshake,
-                false => State::Connecting,
-            };
-            self.view.state.set(shown as i32);
+            self.wants_readable
+                .set(self.wants_readable.get() | HANDED_OUT);
             self.set_ref(true);
         }
     }
@@ -131,8 +128,7 @@ impl Conn {
         }
         self.observer.set(observer);
         // What the new user asked for meanwhile counts from now on.
-        self.wants_readable.set(self.wants_readable.get() & !PARKED);
-        self.view.state.set(State::Ready as i32);
+        self.unpark();
         if let Some(fd) = self.transport().and_then(|t| t.direct_fd()) {
             self.go_direct(fd);
         }
@@ -163,11 +159,16 @@ impl Conn {
             }
         };
         self.observer.set(observer);
-        self.wants_readable.set(self.wants_readable.get() & !PARKED);
+        self.unpark();
         self.note_failure(&failure);
         self.established.set(false);
         let kind = self.failure().map_or(ErrorKind::Io, |f| f.kind);
         self.step(Event::TransportFailed(kind, failure.errno.0));
+    }
+
+    fn unpark(&self) {
+        let wanted = self.wants_readable.get() & WANTED;
+        self.wants_readable.set(wanted);
     }
 
     /// Parked, or handed out and not yet reported.
@@ -175,9 +176,22 @@ impl Conn {
     pub(super) fn is_parked(&self) -> bool {
         self.wants_readable.get() & PARKED != 0
     }
+
+    /// ENOTCONN while it is nobody's; EAGAIN while its next user has not heard of it, so that no byte that came while it was
+    /// idle is read as an answer to what the new user asks.
+    #[inline]
+    pub(super) fn check_in_use(&self) -> Result<(), Errno> {
+        match self.wants_readable.get() {
+            shared if shared & HANDED_OUT != 0 => Err(Errno(libc::EAGAIN)),
+            shared if shared & PARKED != 0 => Err(Errno(libc::ENOTCONN)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// In [`Conn::wants_readable`]: the program asked for its callback.
 pub(super) const WANTED: u8 = 1;
-/// The connection is parked.
+/// The connection is parked, or handed out and not yet reported.
 pub(super) const PARKED: u8 = 2;
+/// The next user has it.
+const HANDED_OUT: u8 = 4;

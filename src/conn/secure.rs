@@ -41,7 +41,13 @@ impl Conn {
     }
 
     pub(super) fn start_tls(self: &Rc<Self>) {
-        let in_call = self.watcher.borrow().is_none() || self.is_upgrade();
+        let watched = self.watcher.borrow().clone();
+        let in_call = watched.is_none() || self.is_upgrade();
+        if let Some(watcher) = watched {
+            // A callback of the context's may run the loop, which has nothing to do here until there is TLS.
+            self.interest.set(ALWAYS);
+            watcher.set_interest(ALWAYS);
+        }
         match self.secure() {
             // Inside the call that adopted the socket or asked for TLS on it: the first step, which may end it, is the
             // loop's.
@@ -177,6 +183,7 @@ impl Conn {
             State::TlsHandshake => return Err(Errno(libc::ENOTSUP)),
             _ => return Err(Errno(libc::ENOTCONN)),
         }
+        self.check_in_use()?;
         let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
         if transport.session().is_some() {
             return Err(Errno(libc::ENOTSUP));

@@ -28,6 +28,7 @@ impl Conn {
             State::TlsHandshake => return Err(Errno(libc::EISCONN)),
             _ => return Err(Errno(libc::ENOTCONN)),
         }
+        self.check_in_use()?;
         let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
         if transport.session().is_some() {
             return Err(Errno(libc::EISCONN));

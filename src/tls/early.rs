@@ -8,7 +8,7 @@
 use super::context::Context;
 use super::session::Session;
 use super::types::{invalid, Error};
-use super::{alpn, sys};
+use super::{alpn, queue, sys};
 use openssl_sys as ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -17,6 +17,31 @@ use std::ptr;
 pub(super) const MOST: u32 = 1 << 20;
 /// What 0 stands for.
 const USUAL: u32 = 16 * 1024;
+
+/// What a program said of early data.
+#[derive(Clone, Copy)]
+pub(super) struct EarlyData {
+    limit: u32,
+    /// Who said so: a child of `fork` has a copy of the memory that makes a session single, and with it every session of
+    /// its parent's a second time.
+    process: u32,
+}
+
+impl EarlyData {
+    fn new(limit: u32) -> Option<EarlyData> {
+        Some(EarlyData {
+            limit,
+            process: std::process::id(),
+        })
+    }
+
+    fn limit_of_server(self) -> u32 {
+        match self.process == std::process::id() {
+            true => self.limit,
+            false => 0,
+        }
+    }
+}
 
 impl Context {
     /// A server takes early data up to `max` bytes a connection; a client sends no more than that. 0: 16 KiB.
@@ -28,27 +53,35 @@ impl Context {
         }
         let max = if max == 0 { USUAL } else { max };
         self.change(|settings| {
-            settings.early_data = Some(max);
+            settings.early_data = EarlyData::new(max);
             Ok(())
-        })
+        })?;
+        if self.is_server() {
+            // A child's copies of its parent's sessions.
+            queue::with_clean_queue(|| {
+                // SAFETY: a live context; OpenSSL locks what it takes out.
+                unsafe { sys::SSL_CTX_flush_sessions(self.raw(), 0) }
+            });
+        }
+        Ok(())
     }
 
     /// No early data in either direction.
     pub fn disable_early_data(&self) -> Result<(), Error> {
         self.change(|settings| {
-            settings.early_data = Some(0);
+            settings.early_data = EarlyData::new(0);
             Ok(())
         })
     }
 }
 
-/// Sets a server's session up. `limit`: what the program said, if it did.
-pub(super) fn arm(session: &Session, limit: Option<u32>) {
-    let Some(limit) = limit else { return };
+/// Sets a server's session up, as the program said, if it did.
+pub(super) fn arm(session: &Session, early_data: Option<EarlyData>) {
+    let Some(early_data) = early_data else { return };
     let ssl = session.ssl();
     // SAFETY: a live SSL before its handshake; the callback is static.
     unsafe {
-        ffi::SSL_set_max_early_data(ssl, limit);
+        ffi::SSL_set_max_early_data(ssl, early_data.limit_of_server());
         // What is not taken has to be skipped, whatever an earlier setting allowed clients to send.
         sys::SSL_set_recv_max_early_data(ssl, 2 * MOST);
         sys::SSL_set_allow_early_data_cb(ssl, Some(fits), ptr::null_mut());
@@ -78,7 +111,7 @@ impl Session {
 
     /// How many early bytes the session that a client is about to resume allows.
     pub fn allows_early_data(&self) -> usize {
-        let limit = self.settings().early_data.unwrap_or(u32::MAX);
+        let limit = self.settings().early_data.map_or(u32::MAX, |e| e.limit);
         // SAFETY: a live SSL; the session (or NULL) is its own, and so are the texts in both.
         unsafe {
             let session = ffi::SSL_get_session(self.ssl());

@@ -6,7 +6,7 @@
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
 //! - [`alpn`], [`sessions`], [`key`], [`outside`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
 //! - [`keylog`]: what goes to a file
-//! - [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
+//! - [`ssl_ctx`], [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
 //! - [`types`]: the plain values that pass between this room and others
 //!
 //! In a build without the crate's feature `tls` the file `absent.rs` stands for this one: the same surface, where no
@@ -30,6 +30,7 @@ mod queue;
 mod scope;
 mod session;
 mod sessions;
+mod ssl_ctx;
 mod sys;
 mod terms;
 mod tickets;

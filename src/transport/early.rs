@@ -5,7 +5,8 @@
 //! the server turns them down) as the first bytes after the handshake. A server keeps what came early until the handshake
 //! is complete: only then is it known that the flight was no copy of an older one.
 
-use super::secure::{Said, Secure};
+use super::secure::{self, Said, Secure};
+use super::stream::Stream;
 use crate::tls;
 use openssl_sys as ffi;
 use std::cell::Cell;
@@ -14,11 +15,9 @@ use std::sync::Arc;
 
 /// One read of early data.
 const PIECE: usize = 4096;
-/// The largest plaintext of one record.
-const RECORD: usize = 16 * 1024;
 /// Where one record is not enough, each is somewhat smaller than it could be: OpenSSL's servers, when they ask for another
 /// key share, skip early records as if they were plaintext, and none that is larger with its tag than a plaintext may be.
-const SMALLER_RECORD: usize = RECORD - 256;
+const SMALLER_RECORD: usize = secure::RECORD - 256;
 
 enum Stage {
     /// A client that has not begun.
@@ -69,7 +68,7 @@ impl Early {
                 Stage::Writing(bytes, written) if written == bytes.len() => Stage::Sent(bytes),
                 Stage::Writing(bytes, written) => {
                     let rest = &bytes[written..];
-                    let piece = match bytes.len() > RECORD {
+                    let piece = match bytes.len() > secure::RECORD {
                         true => &rest[..rest.len().min(SMALLER_RECORD)],
                         false => rest,
                     };
@@ -122,17 +121,28 @@ impl Early {
         said
     }
 
-    /// After a complete handshake: the client's bytes that the server has not got.
-    pub(super) fn to_send_again(&self, session: &tls::Session) -> Option<Arc<Vec<u8>>> {
-        let stage = self.stage.take()?;
-        match *stage {
-            Stage::Unsent(bytes) => Some(bytes),
+    /// After a complete handshake: all of a client's bytes that the server has not got, before any other.
+    pub(super) fn send_refused(&self, secure: &Secure, stream: &Stream) {
+        let Some(stage) = self.stage.take() else {
+            return;
+        };
+        let bytes = match *stage {
+            Stage::Unsent(bytes) => bytes,
             Stage::Sent(bytes) | Stage::Writing(bytes, _) => {
-                (!session.early_data_accepted()).then_some(bytes)
+                if secure.session().early_data_accepted() {
+                    return;
+                }
+                bytes
             }
             _ => {
                 self.stage.set(Some(stage));
-                None
+                return;
+            }
+        };
+        for piece in bytes.chunks(secure::PIECE) {
+            // Whole or not at all: the BIO accepts every record.
+            if secure.write_piece(stream, piece).is_err() {
+                return;
             }
         }
     }

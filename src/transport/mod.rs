@@ -212,11 +212,12 @@ impl Transport {
         plain::sent(&self.stream, answer)
     }
 
-    /// One step of the handshake: `Ok` when it is complete and confirmed.
+    /// One step of the handshake: `Ok` when it is complete and confirmed. A plain stream has none (EBUSY): where TLS was asked
+    /// for, it is still being set up, and a callback of the context's has come back here.
     pub fn handshake(&self) -> Result<(), Stop> {
         match &self.secure {
             Some(secure) => secure.handshake(&self.stream),
-            None => Ok(()),
+            None => Err(Stop::Refused(Errno(libc::EBUSY))),
         }
     }
 
@@ -446,6 +447,11 @@ impl Transport {
         if let Some(secure) = &self.secure {
             secure.cancel_if_busy();
         }
+    }
+
+    /// The descriptor was closed by somebody else, and its number may be another's: from now on there is none.
+    pub fn forget_fd(&self) {
+        let _ = self.stream.take_fd();
     }
 
     /// Ends it with RST; nothing lingers. While OpenSSL runs: as [`Transport::close`].

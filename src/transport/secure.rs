@@ -20,9 +20,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// The largest plaintext of one record.
-const RECORD: usize = 16 * 1024;
+pub(super) const RECORD: usize = 16 * 1024;
 /// Larger writes go to OpenSSL in such pieces, whose records are sent together.
-const PIECE: usize = 4 * RECORD;
+pub(super) const PIECE: usize = 4 * RECORD;
 /// At most so much is taken by one write, so that one connection cannot keep a fast peer's loop to itself.
 const MOST_A_WRITE: usize = 16 * PIECE;
 
@@ -309,7 +309,9 @@ impl Secure {
         if let Some(Ok(())) = confirmed {
             self.ready.set(!self.cancelled.get());
             // With the last flight. Should it fail, the stream knows, and a read tells what the peer had to say.
-            self.send_refused_early_data(stream);
+            if self.ready.get() {
+                self.early.send_refused(self, stream);
+            }
         }
         self.bio.uncork();
         drop(busy);
@@ -379,7 +381,7 @@ impl Secure {
             said = read();
         }
         drop(busy);
-        if let Said::Done = said {
+        if matches!(said, Said::Done) && !self.cancelled.get() {
             self.moved.set(true);
             return Ok(count);
         }
@@ -461,7 +463,7 @@ impl Secure {
     }
 
     #[inline]
-    fn write_piece(&self, stream: &Stream, piece: &[u8]) -> Result<usize, Stop> {
+    pub(super) fn write_piece(&self, stream: &Stream, piece: &[u8]) -> Result<usize, Stop> {
         let several = piece.len() > RECORD;
         if several {
             self.bio.cork();
@@ -480,22 +482,6 @@ impl Secure {
             return Ok(count);
         }
         Err(self.not_written(stream, said))
-    }
-
-    /// A client's early data that the server did not take, or that no session allowed: all of it, as the first bytes.
-    fn send_refused_early_data(&self, stream: &Stream) {
-        if !self.ready.get() {
-            return;
-        }
-        let Some(bytes) = self.early.to_send_again(&self.session) else {
-            return;
-        };
-        for piece in bytes.chunks(PIECE) {
-            // Whole or not at all: the BIO accepts every record.
-            if self.write_piece(stream, piece).is_err() {
-                return;
-            }
-        }
     }
 
     #[cold]
