@@ -399,6 +399,7 @@ impl Loop {
             }
             self.dispatch_ready(round, ready);
             if self.todo.get() & Todo::LATE != 0 {
+                self.crowded.set(ready.len() >= CROWD);
                 self.run_late(round);
             }
             if self.waits.get() != wait {
@@ -429,7 +430,10 @@ impl Loop {
                 };
                 Ok(match self.todo.get() & Todo::LATE {
                     0 => ran,
-                    _ => ran + self.run_late(round),
+                    _ => {
+                        self.crowded.set(events.len() >= CROWD);
+                        ran + self.run_late(round)
+                    }
                 })
             }
             Err(errno) => Err(errno),
