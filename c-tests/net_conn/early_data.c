@@ -770,6 +770,39 @@ static void check_after(struct both *both, size_t len) {
 TEST(each_byte_of_the_client_may_be_late) { cut_everywhere(taken_early, 0, false, small(1, 61)); }
 TEST(each_byte_may_be_late_when_it_is_turned_down) { cut_everywhere(check_after, 64, true, small(5, 61)); }
 
+/* Where each byte of the client's is the last one that ever comes: one outcome, and nothing is given to the program before
+ * the handshake is complete. */
+TEST(cut_off_after_each_byte) {
+    TEST_LIMIT(200);
+    unsigned char bytes[40];
+    fill_pattern(bytes, sizeof bytes, 0);
+    struct both *both = early(both_ends(0), bytes, sizeof bytes);
+    int fds = fd_count();
+    bool ready = false;
+    for (size_t cut = 1; !ready; cut += (size_t)small(3, 67)) {
+        CHECK_CMP(cut, <, 5000);
+        get_tickets(both);
+        struct middle *middle = start_through_a_middle(both, cut);
+        RUN_UNTIL(both->loop, middle->len >= cut || both->server->ready);
+        run_rounds(both->loop);
+        end_middle(middle);
+        RUN_UNTIL(both->loop, both->server->ready || both->server->errors);
+        ready = both->server->ready;
+        char got[sizeof bytes];
+        if (ready) {
+            client_read(both->server, got, sizeof got);
+            CHECK_MEM(got, bytes, sizeof got);
+        } else {
+            CHECK_INT(both->server->errors, 1);
+            CHECK_ERRNO(conn_try_read(both->server->c, got, sizeof got), ENOTCONN);
+            CHECK_INT(conn_early_data_len(both->server->c), 0);
+            CHECK_INT(conn_pending(both->server->c), 0);
+        }
+        part(both);
+        CHECK_NO_NEW_FDS(fds);
+    }
+}
+
 /* ---- Sent again -------------------------------------------------------------------------------------------------------- */
 
 /* Sends a recorded flight to the server once more: how many of its early bytes the program gets to see. */
