@@ -363,9 +363,9 @@ size_t conn_pending(struct net_conn *c);
  *
  * Returns 0; -1 with errno EINVAL (c is NULL; wrong options; a server side without a server's context; a client without
  * server_name on a connection of conn_from_fd or a Unix socket: nothing says whom to expect), EISCONN (TLS already, or
- * in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), EBUSY (the kernel has not yet taken
- * all of the plain connection's early_data: try again later), EPERM (the connection is a parent process's): everything
- * is as it was. The log has the reason of an EINVAL.
+ * in its handshake), ENOTCONN (not CONN_READY), EAGAIN (on_ready of pconn_acquire has not run yet), EPIPE (the write
+ * side was shut), EBUSY (the kernel has not yet taken all of the plain connection's early_data: try again later), EPERM
+ * (the connection is a parent process's): everything is as it was. The log has the reason of an EINVAL.
  */
 int conn_start_tls(struct net_conn *c, const struct conn_options *options, conn_event_cb on_ready,
                    conn_event_cb on_error, void *arg);
@@ -376,9 +376,9 @@ int conn_start_tls(struct net_conn *c, const struct conn_options *options, conn_
  * is still to be read from the socket. May be called in any callback.
  *
  * Returns the socket, which is the caller's to close: non-blocking, close-on-exec, watched by nobody. -1 with errno
- * EINVAL (c is NULL), ENOTCONN (not CONN_READY), ENOTSUP (over TLS, or in its handshake: the bytes on the socket are
- * OpenSSL's), EBUSY (the connection has still to send bytes there: the rest of its early_data), EPERM (the connection
- * is a parent process's): the connection is as it was.
+ * EINVAL (c is NULL), ENOTCONN (not CONN_READY), EAGAIN (on_ready of pconn_acquire has not run yet), ENOTSUP (over TLS,
+ * or in its handshake: the bytes on the socket are OpenSSL's), EBUSY (the connection has still to send bytes there: the
+ * rest of its early_data), EPERM (the connection is a parent process's): the connection is as it was.
  */
 int conn_detach(struct net_conn *c);
 

@@ -82,7 +82,7 @@ breaks "a macro is gone" evloop.h '/^#define EVLOOP_WRITE/d'
 breaks "the soname is another one" netconn.h 's/^#define NETCONN_VERSION_MAJOR .*/#define NETCONN_VERSION_MAJOR 99/'
 
 keeps "a new function" netconn.h 's/^void netconn_cleanup(void);/&\nint netconn_new(void);/'
-keeps "a new value at an enum's end" net_conn.h 's/^    CONN_ERR_INVALID,/&\n    CONN_ERR_NEW,/'
+keeps "a new value at an enum's end" net_conn.h '/^enum conn_error {$/,/^};$/s/^};$/    , CONN_ERR_NEW\n};/'
 keeps "a new member at the end of a struct that tells its size" net_conn.h '/^struct conn_options {$/,/^};$/s/^};$/    double newer;\n};/'
 keeps "a new macro" evloop.h 's/^#define EVLOOP_READ .*/&\n#define EVLOOP_NEW 64/'
 keeps "another release" netconn.h 's/^#define NETCONN_VERSION_MINOR .*/#define NETCONN_VERSION_MINOR 99/'

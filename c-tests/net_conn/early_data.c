@@ -767,8 +767,41 @@ static void check_after(struct both *both, size_t len) {
     sent_afterwards(both);
 }
 
-TEST(each_byte_of_the_client_may_be_late) { cut_everywhere(taken_early, 0, false, small(3, 61)); }
+TEST(each_byte_of_the_client_may_be_late) { cut_everywhere(taken_early, 0, false, small(1, 61)); }
 TEST(each_byte_may_be_late_when_it_is_turned_down) { cut_everywhere(check_after, 64, true, small(5, 61)); }
+
+/* Where each byte of the client's is the last one that ever comes: one outcome, and nothing is given to the program before
+ * the handshake is complete. */
+TEST(cut_off_after_each_byte) {
+    TEST_LIMIT(200);
+    unsigned char bytes[40];
+    fill_pattern(bytes, sizeof bytes, 0);
+    struct both *both = early(both_ends(0), bytes, sizeof bytes);
+    int fds = fd_count();
+    bool ready = false;
+    for (size_t cut = 1; !ready; cut += (size_t)small(3, 67)) {
+        CHECK_CMP(cut, <, 5000);
+        get_tickets(both);
+        struct middle *middle = start_through_a_middle(both, cut);
+        RUN_UNTIL(both->loop, middle->len >= cut || both->server->ready);
+        run_rounds(both->loop);
+        end_middle(middle);
+        RUN_UNTIL(both->loop, both->server->ready || both->server->errors);
+        ready = both->server->ready;
+        char got[sizeof bytes];
+        if (ready) {
+            client_read(both->server, got, sizeof got);
+            CHECK_MEM(got, bytes, sizeof got);
+        } else {
+            CHECK_INT(both->server->errors, 1);
+            CHECK_ERRNO(conn_try_read(both->server->c, got, sizeof got), ENOTCONN);
+            CHECK_INT(conn_early_data_len(both->server->c), 0);
+            CHECK_INT(conn_pending(both->server->c), 0);
+        }
+        part(both);
+        CHECK_NO_NEW_FDS(fds);
+    }
+}
 
 /* ---- Sent again -------------------------------------------------------------------------------------------------------- */
 
@@ -860,6 +893,73 @@ TEST(a_forked_child_takes_none_of_its_parents) {
     CHECK_INT(status, 0);
     meet(both); /* the parent's are as they were */
     taken_early(both, 7);
+}
+
+/* ---- Threads that share both contexts --------------------------------------------------------------------------------- */
+
+struct sharing {
+    const struct both *both;
+    int listener;
+    char port[8];
+    int rounds, early;
+    pthread_t thread;
+};
+
+static void run_to_ready(struct ev_loop *loop, struct net_conn *c) {
+    while (conn_get_state(c) != CONN_READY) {
+        if (conn_get_state(c) == CONN_ERROR) FAIL("%s", conn_get_error_msg(c));
+        CHECK(evloop_run_once(loop, 10) >= 0);
+    }
+}
+
+static void read_all(struct ev_loop *loop, struct net_conn *c, char *got, size_t len) {
+    for (size_t n = 0; n < len;) {
+        ssize_t more = conn_try_read(c, got + n, len - n);
+        if (more > 0)
+            n += (size_t)more;
+        else {
+            CHECK(more < 0 && errno == EAGAIN);
+            CHECK(evloop_run_once(loop, 10) >= 0);
+        }
+    }
+}
+
+static void *share(void *arg) {
+    struct sharing *sharing = arg;
+    struct ev_loop *loop = evloop_new();
+    CHECK(loop != NULL);
+    for (int i = 0; i < sharing->rounds; i++) {
+        struct net_conn *client = conn_new_with(loop, "127.0.0.1", sharing->port, &sharing->both->o, NULL, NULL, NULL);
+        CHECK(client != NULL);
+        struct net_conn *server = conn_from_fd(loop, accept4(sharing->listener, NULL, NULL, SOCK_CLOEXEC), &sharing->both->so, NULL, NULL, NULL);
+        CHECK(server != NULL);
+        run_to_ready(loop, client);
+        run_to_ready(loop, server);
+        CHECK_INT(conn_early_data_accepted(client), conn_early_data_len(server) == 5);
+        sharing->early += conn_early_data_accepted(client);
+        char got[5];
+        read_all(loop, server, got, 5);
+        CHECK_MEM(got, "12345", 5);
+        CHECK_INT(conn_try_write(server, "t", 1), 1);
+        read_all(loop, client, got, 1);
+        conn_close(client);
+        conn_close(server);
+    }
+    evloop_free(loop);
+    return NULL;
+}
+
+TEST(threads_share_the_contexts) {
+    enum { THREADS = 4 };
+    struct both *both = early(both_ends(0), "12345", 5);
+    struct sharing sharing[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        sharing[i] = (struct sharing){.both = both, .rounds = small(50, 5)};
+        sharing[i].listener = listen_on_loopback(sharing[i].port);
+    }
+    for (int i = 0; i < THREADS; i++) CHECK_INT(pthread_create(&sharing[i].thread, NULL, share, &sharing[i]), 0);
+    for (int i = 0; i < THREADS; i++) CHECK_INT(pthread_join(sharing[i].thread, NULL), 0);
+    for (int i = 0; i < THREADS; i++) CHECK_INT(sharing[i].early, sharing[i].rounds - 1); /* all but the first */
 }
 
 /* ---- Callbacks that do something ------------------------------------------------------------------------------------- */

@@ -5,11 +5,13 @@
 #include "../support/peers.h"
 #include "../support/transports.h"
 #include "../support/upgrade.h"
+#include "pconn.h"
 
 #include <math.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Long enough for a round trip on a busy machine, short enough to be waited for. */
 #define SHORT (slow(0.08))
@@ -236,6 +238,68 @@ ALL_TRANSPORTS(set_in_callbacks) {
     check_timed_out(at_ready);
     check_timed_out(at_read);
     check_timed_out(at_write);
+}
+
+/* ---- In a pool ------------------------------------------------------------------------------------------------------------ */
+
+static struct client *acquire(struct pconn_pool *pool, struct ev_loop *loop, struct peer *peer) {
+    struct client *client = client_new(loop);
+    client->c = pconn_acquire(pool, "http", "127.0.0.1", peer_port(peer), false, client_on_ready, client_on_error, client);
+    CHECK_PTR_NOT_NULL(client->c);
+    return client;
+}
+
+static void free_pool(void *pool) { pconn_pool_free(pool); }
+
+/* The time-out is the user's, not the connection's; and before its next user has heard of it, nothing can be done with it. */
+TEST(the_next_user_of_a_pooled_connection_has_none) {
+    struct ev_loop *loop = test_loop();
+    struct peer *peer = PEER(0);
+    struct pconn_pool *pool = pconn_pool_new(loop);
+    at_end(free_pool, pool);
+    struct client *client = acquire(pool, loop, peer);
+    client_wait_ready(client);
+    client_echo(client, "the first user");
+    CHECK_INT(conn_set_idle_timeout(client->c, SHORT), 0);
+    struct net_conn *c = client->c;
+    client->c = NULL;
+    pconn_release(pool, c, true);
+    pass(loop, 2 * SHORT);
+    CHECK_INT(pconn_get_idle_count(pool), 1);
+    struct client *next = acquire(pool, loop, peer);
+    CHECK_ERRNO(conn_start_tls(next->c, NULL, NULL, NULL, NULL), EAGAIN);
+    CHECK_ERRNO(conn_detach(next->c), EAGAIN);
+    client_wait_ready(next);
+    CHECK_INT(peer_accepted(peer), 1);
+    pass(loop, 2 * SHORT);
+    CHECK_INT(next->errors, 0);
+    client_echo(next, "the next user");
+    c = next->c;
+    next->c = NULL;
+    pconn_release(pool, c, true);
+    /* Set before it is reported, it counts from there. */
+    struct client *last = acquire(pool, loop, peer);
+    CHECK_INT(conn_set_idle_timeout(last->c, SHORT), 0);
+    client_wait_ready(last);
+    RUN_UNTIL(loop, last->errors);
+    check_timed_out(last);
+    CHECK_INT(client->errors, 0);
+}
+
+/* What was lent and is taken out by its user is the pool's no more. */
+TEST(a_lent_connection_is_detached) {
+    struct ev_loop *loop = test_loop();
+    struct peer *peer = PEER(0);
+    struct pconn_pool *pool = pconn_pool_new(loop);
+    at_end(free_pool, pool);
+    struct client *client = acquire(pool, loop, peer);
+    client_wait_ready(client);
+    struct net_conn *c = client->c;
+    client->c = NULL;
+    int fd = conn_detach(c);
+    CHECK(fd >= 0);
+    CHECK_INT(pconn_get_total_count(pool), 0);
+    close(fd);
 }
 
 /* ---- With STARTTLS ------------------------------------------------------------------------------------------------------ */

@@ -292,7 +292,7 @@ static const struct {
 static void other_settings_do_not_resume(int version, bool any_key) {
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         /* From the usual settings to the changed ones, and back. */
-        for (int back = 0; back < 2; back++) {
+        for (int back = 0; back < small(2, 1); back++) {
             struct both *both = both_ends(version);
             struct cache *cache = new_cache();
             if (back) changes[i].change(both);
@@ -379,13 +379,13 @@ static void fill_it(struct entry *entry, int round) {
 }
 
 BOTH_VERSIONS(a_session_that_is_cut_short) {
-    shorter = small(5, 40);
-    damage(version, truncate_it, small(100, 12), false);
+    shorter = (size_t)small(5, 80);
+    damage(version, truncate_it, small(100, 6), false);
 }
-BOTH_VERSIONS(a_session_with_something_behind_it) { damage(version, lengthen_it, 5, false); }
-BOTH_VERSIONS(a_session_of_noise) { damage(version, fill_it, 20, false); }
+BOTH_VERSIONS(a_session_with_something_behind_it) { damage(version, lengthen_it, small(5, 2), false); }
+BOTH_VERSIONS(a_session_of_noise) { damage(version, fill_it, small(20, 4), false); }
 /* A changed key makes the peers disagree: that may end the handshake, in TLS 1.2 it does. */
-BOTH_VERSIONS(a_session_with_a_byte_changed) { damage(version, flip_it, small(200, 20), true); }
+BOTH_VERSIONS(a_session_with_a_byte_changed) { damage(version, flip_it, small(200, 8), true); }
 
 TEST(lengths_that_cannot_be) {
     static const ssize_t lengths[] = {-1, MOST + 1, SSIZE_MAX, -SSIZE_MAX};
@@ -657,11 +657,11 @@ static void servers_damage(int version, void (*spoil)(struct entry *entry, int r
 }
 
 BOTH_VERSIONS(a_servers_session_that_is_cut_short) {
-    shorter = small(7, 40);
-    servers_damage(version, truncate_it, small(30, 6), false);
+    shorter = (size_t)small(7, 60);
+    servers_damage(version, truncate_it, small(30, 4), false);
 }
-BOTH_VERSIONS(a_servers_session_of_noise) { servers_damage(version, fill_it, 10, false); }
-BOTH_VERSIONS(a_servers_session_with_a_byte_changed) { servers_damage(version, flip_it, small(60, 10), true); }
+BOTH_VERSIONS(a_servers_session_of_noise) { servers_damage(version, fill_it, small(10, 3), false); }
+BOTH_VERSIONS(a_servers_session_with_a_byte_changed) { servers_damage(version, flip_it, small(60, 5), true); }
 
 BOTH_VERSIONS(a_session_without_a_client_certificate_does_not_spare_it) {
     struct both *both = both_ends(version);

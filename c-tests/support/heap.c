@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool counts(void) {
+bool heap_counts(void) {
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
     const char *preloaded = getenv("LD_PRELOAD");
     return !(preloaded && strstr(preloaded, "valgrind"));
@@ -17,14 +17,14 @@ static bool counts(void) {
 }
 
 void heap_start(char **argv) {
-    if (!counts() || getenv("GLIBC_TUNABLES")) return;
+    if (!heap_counts() || getenv("GLIBC_TUNABLES")) return;
     setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);
     execv("/proc/self/exe", argv);
 }
 
 long heap_in_use(void) {
 #if defined(__GLIBC__)
-    if (counts()) {
+    if (heap_counts()) {
         struct mallinfo2 info = mallinfo2();
         return (long)(info.uordblks + info.hblkhd);
     }

@@ -7,13 +7,16 @@
 #ifndef NETCONN_TESTS_HEAP_H
 #define NETCONN_TESTS_HEAP_H
 
-#include <stddef.h>
+#include <stdbool.h>
 
 #define HEAP_TEST_MAIN                                                                                                 \
     int main(int argc, char **argv) {                                                                                  \
         heap_start(argv);                                                                                              \
         return test_main(argc, argv);                                                                                  \
     }
+
+/* Whether the allocator is the C library's own, and not a checker's. */
+bool heap_counts(void);
 
 /* Executes the program anew with the caches off. */
 void heap_start(char **argv);

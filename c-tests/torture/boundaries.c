@@ -4,7 +4,7 @@
  * is in this program, too; nothing is waited for but events.
  *
  * The lives: a whole handshake, one with a client certificate, one after a HelloRetryRequest, a resumed one with new tickets,
- * one with key updates in both directions; each with a message there and back and close_notify from both sides. (records.c
+ * one with early data, one with key updates in both directions; each with a message there and back and close_notify from both sides. (records.c
  * does the like against OpenSSL's own server.)
  */
 #include "../harness.h"
@@ -78,7 +78,11 @@ static void send_held(void *arg) {
     enum direction d = wire->direction;
     int unread = 0;
     if (wire->far[!d] >= 0) CHECK_INT(ioctl(wire->far[!d], FIONREAD, &unread), 0);
-    CHECK_INT(unread, 0);
+    if (unread > 0) { /* TCP may have let it wait for a moment */
+        wire->posted = true;
+        CHECK_INT(evloop_post(wire->loop, send_held, wire), 0);
+        return;
+    }
     size_t size = wire->deed == TRICKLE ? 1 : wire->held_size - wire->held_at;
     forward(wire, d, wire->held + wire->held_at, size);
     wire->held_at += size;
@@ -158,7 +162,7 @@ struct side {
 struct life {
     struct wire wire;
     struct side sides[2]; /* by the direction of what they send */
-    bool key_updates;
+    bool key_updates, early;
     size_t ready_at[2]; /* bytes of each direction when both sides were READY */
 };
 
@@ -219,6 +223,11 @@ static void on_ready(struct net_conn *c, void *arg) {
     if (life->sides[!side->is_server].ready)
         for (int d = 0; d < 2; d++) life->ready_at[d] = life->wire.passed[d];
     if (side->is_server) return;
+    if (life->early) { /* it has been sent, or will be */
+        /* (What a life that was cut has left is no longer known to the server: the one after it begins anew.) */
+        if (life->wire.deed != PASS) CHECK_INT(conn_early_data_accepted(c), true);
+        return;
+    }
     ask_for_new_keys(side);
     if (conn_try_write(c, text, LENGTH) != LENGTH) CHECK_INT(conn_get_state(c), CONN_ERROR);
 }
@@ -228,7 +237,7 @@ static void on_ready(struct net_conn *c, void *arg) {
 struct setting {
     struct ev_loop *loop;
     struct conn_options options[2];
-    bool key_updates, resumes, tcp;
+    bool key_updates, resumes, early, tcp;
     int listener;
     struct sockaddr_in where;
 };
@@ -265,7 +274,7 @@ static void listen_for(struct setting *setting) {
 
 static void live(const struct setting *setting, struct life *life, enum deed deed, enum direction direction, size_t at) {
     *life = (struct life){.wire = {.loop = setting->loop, .deed = deed, .direction = direction, .at = at},
-                          .key_updates = setting->key_updates};
+                          .key_updates = setting->key_updates, .early = setting->early};
     for (int d = 0; d < 2; d++) {
         struct side *side = &life->sides[d];
         int fds[2];
@@ -333,13 +342,14 @@ static void judge(const struct setting *setting, const struct life *life, enum d
 
 /* ---- The torture ------------------------------------------------------------------------------------------------------- */
 
-enum kind { WHOLE, CLIENT_CERTIFICATE, HELLO_RETRY, RESUMED, KEY_UPDATES, TRUNCATION_ALLOWED };
+enum kind { WHOLE, CLIENT_CERTIFICATE, HELLO_RETRY, RESUMED, EARLY_DATA, KEY_UPDATES, TRUNCATION_ALLOWED };
 
 static void free_context(void *context) { netconn_tls_free(&(SocketTLSContext_T){context}); }
 
 static struct setting make_setting(int version, enum kind kind) {
     NEEDS_TLS();
-    struct setting setting = {.loop = test_loop(), .tcp = kind == RESUMED, .resumes = kind == RESUMED, .key_updates = kind == KEY_UPDATES};
+    bool resumes = kind == RESUMED || kind == EARLY_DATA;
+    struct setting setting = {.loop = test_loop(), .tcp = resumes, .resumes = resumes, .key_updates = kind == KEY_UPDATES};
     struct conn_options *client = &setting.options[FROM_CLIENT], *server = &setting.options[FROM_SERVER];
     *client = tls_options();
     client->server_name = "localhost";
@@ -352,9 +362,13 @@ static struct setting make_setting(int version, enum kind kind) {
     for (int d = 0; d < 2; d++) {
         struct conn_options *o = &setting.options[d];
         CHECK_INT(netconn_tls_set_versions(o->tls, version, version), 0);
-        CHECK_INT(netconn_tls_set_session_reuse(o->tls, kind == RESUMED), 0);
+        CHECK_INT(netconn_tls_set_session_reuse(o->tls, resumes), 0);
         o->tls_timeout = 0; /* whoever waits in vain hangs, and fails the test */
         o->allow_truncation = kind == TRUNCATION_ALLOWED;
+    }
+    if (kind == EARLY_DATA) {
+        CHECK_INT(netconn_tls_enable_early_data(server->tls, 0), 0);
+        SSL_CTX_sess_set_cache_size((SSL_CTX *)netconn_tls_ssl_ctx(server->tls), 8); /* it would keep thousands for later */
     }
     listen_for(&setting);
     /* The client guesses X25519, and is told to think again. */
@@ -372,10 +386,14 @@ static void torture(int version, enum kind kind, struct plan plan) {
     struct setting setting = make_setting(version, kind);
     static struct life life;
     size_t length[2], ready_at[2];
-    if (kind == RESUMED) { /* the first of all is not */
-        setting.resumes = false;
+    if (setting.resumes) { /* the first of all is not */
         live(&setting, &life, PASS, 0, 0);
-        setting.resumes = true;
+        CHECK(!life.sides[0].resumed && went_well(&life.sides[0]) && went_well(&life.sides[1]));
+    }
+    if (kind == EARLY_DATA) {
+        setting.early = true;
+        setting.options[FROM_CLIENT].early_data = text;
+        setting.options[FROM_CLIENT].early_data_len = LENGTH;
     }
     live(&setting, &life, PASS, 0, 0);
     judge(&setting, &life, PASS);
@@ -393,7 +411,7 @@ static void torture(int version, enum kind kind, struct plan plan) {
     for (enum deed deed = CUT; deed <= DELAY; deed++) {
         for (int d = 0; d < 2 && steps[deed]; d++) {
             for (size_t at = only_after ? ready_at[d] - 100 : 0; at < length[d]; at += (size_t)steps[deed]) {
-                if (kind == RESUMED) live(&setting, &life, PASS, 0, 0); /* leaves a session */
+                if (setting.resumes) live(&setting, &life, PASS, 0, 0); /* leaves a session */
                 live(&setting, &life, deed, d, at);
                 judge(&setting, &life, deed);
                 deeds += life.wire.done;
@@ -415,6 +433,7 @@ BOTH_VERSIONS(whole) { torture(version, WHOLE, every_byte()); }
 BOTH_VERSIONS(with_a_client_certificate) { torture(version, CLIENT_CERTIFICATE, most_bytes()); }
 TEST(after_a_hello_retry_request) { torture(TLS1_3_VERSION, HELLO_RETRY, most_bytes()); }
 BOTH_VERSIONS(resumed) { torture(version, RESUMED, most_bytes()); }
+TEST(with_early_data) { torture(TLS1_3_VERSION, EARLY_DATA, most_bytes()); }
 TEST(with_key_updates) { torture(TLS1_3_VERSION, KEY_UPDATES, (struct plan){load(1, 5, 23), load(1, 7, 31), load(1, 5, 23)}); }
 /* There an end of the stream counts, between two records alone. */
 BOTH_VERSIONS(truncation_allowed) { torture(version, TRUNCATION_ALLOWED, (struct plan){load(1, 1, 5), load(1, 3, 31), 0}); }

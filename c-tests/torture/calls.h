@@ -18,6 +18,7 @@
 #include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -26,7 +27,7 @@
 #define EACH_CALL(X)                                                                                                   \
     X(SOCKET, socket) X(BIND, bind) X(CONNECT, connect) X(SETSOCKOPT, setsockopt) X(GETSOCKOPT, getsockopt)           \
     X(GETSOCKNAME, getsockname) X(GETPEERNAME, getpeername) X(FCNTL, fcntl) X(RECV, recv) X(SEND, send)               \
-    X(SENDMSG, sendmsg) X(SHUTDOWN, shutdown) X(CLOSE, close) X(EPOLL_CREATE, epoll_create1) X(EPOLL_CTL, epoll_ctl)   \
+    X(SENDMSG, sendmsg) X(SENDFILE, sendfile) X(PREAD, pread) X(SHUTDOWN, shutdown) X(CLOSE, close) X(EPOLL_CREATE, epoll_create1) X(EPOLL_CTL, epoll_ctl)   \
     X(EPOLL_WAIT, epoll_wait) X(EVENTFD, eventfd) X(TIMERFD_CREATE, timerfd_create) X(TIMERFD_SETTIME, timerfd_settime) \
     X(OPEN, open64) X(READ, read) X(GETADDRINFO, getaddrinfo) X(PTHREAD_CREATE, pthread_create)
 
@@ -112,6 +113,12 @@ ssize_t send(int fd, const void *buf, size_t len, int flags) {
 }
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     return fails_on(SENDMSG, fd) ? -1 : syscall(SYS_sendmsg, fd, message, flags);
+}
+ssize_t sendfile(int fd, int file, off_t *offset, size_t count) {
+    return fails_on(SENDFILE, fd) ? -1 : syscall(SYS_sendfile, fd, file, offset, count);
+}
+ssize_t pread(int fd, void *buf, size_t len, off_t offset) {
+    return fails(PREAD) ? -1 : syscall(SYS_pread64, fd, buf, len, offset);
 }
 int shutdown(int fd, int how) { return fails(SHUTDOWN) ? -1 : (int)syscall(SYS_shutdown, fd, how); }
 int close(int fd) {

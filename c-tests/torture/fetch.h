@@ -1,6 +1,7 @@
 /*
  * fetch.h - one HTTP request with a body and its answer, from the making of the loop and the TLS context to the end of both:
- * over TCP, over TLS, over a connection that becomes TLS in the middle (STARTTLS), and on a loop inside another one.
+ * over TCP, over TLS, over a connection that becomes TLS in the middle (STARTTLS), on a loop inside another one, and twice over
+ * a pool's connection.
  *
  * For tests in which anything may fail at any moment. Whatever fails, the rules hold, and fetch() fails the test where they
  * do not: what returns a failure sets errno, and not to EAGAIN where the connection is over; one outcome of each
@@ -16,6 +17,7 @@
 #include "../support/http_peer.h"
 #include "../support/peers.h"
 #include "../support/transports.h"
+#include "pconn.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -23,24 +25,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BODY_SENT = 90000, BODY_GOT = 50000 };
+enum { BODY_SENT = 90000, BODY_WRITTEN = 40000, BODY_GOT = 50000 };
 
-enum way { PLAIN, TLS12, TLS13, STARTTLS, EMBEDDED };
+enum way { PLAIN, TLS12, TLS13, STARTTLS, EMBEDDED, POOLED, POOLED_TLS };
+
+static inline bool is_pooled(enum way way) { return way == POOLED || way == POOLED_TLS; }
+static inline bool is_tls(enum way way) { return way == TLS12 || way == TLS13 || way == STARTTLS || way == POOLED_TLS; }
 
 /* ---- The server -------------------------------------------------------------------------------------------------------- */
 
 /* In a process of its own, and blocking: a client that gives up ends it early. */
-static inline void serve_http(struct peer_conn *pc) {
-    static struct request request;
+static inline bool serve_request(struct peer_conn *pc) {
+    struct request request;
     unsigned char buf[8192];
-    if (!http_read_request(pc, &request)) return;
+    if (!http_read_request(pc, &request)) return false;
     for (size_t at = 0; at < BODY_SENT;) {
         size_t n = BODY_SENT - at < sizeof buf ? BODY_SENT - at : sizeof buf;
-        if (!peer_read_exactly(pc, buf, n)) return;
+        if (!peer_read_exactly(pc, buf, n)) return false;
         if (find_pattern_error(buf, n, at) >= 0) FAIL("the server got a wrong byte after %zu", at);
         at += n;
     }
-    if (http_say(pc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", BODY_GOT)) peer_write_pattern(pc, BODY_GOT);
+    return http_say(pc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BODY_GOT) && peer_write_pattern(pc, BODY_GOT);
+}
+
+/* As servers do that close first, and as those that keep alive. */
+static inline void serve_http(struct peer_conn *pc) { serve_request(pc); }
+static inline void serve_kept_alive(struct peer_conn *pc) {
+    while (serve_request(pc)) {}
 }
 
 static inline void serve_starttls(struct peer_conn *pc) {
@@ -51,10 +62,22 @@ static inline void serve_starttls(struct peer_conn *pc) {
     serve_http(pc);
 }
 
+/* The body in a file; the descriptor. */
+static inline int fetch_file(void) {
+    static unsigned char body[BODY_SENT];
+    int fd = fileno(tmpfile());
+    CHECK(fd >= 0);
+    fill_pattern(body, sizeof body, 0);
+    CHECK_INT(write(fd, body, sizeof body), sizeof body);
+    return fd;
+}
+
 /* Its port. */
 static inline const char *fetch_server(enum way way) {
-    struct peer_options options = {.serve = way == STARTTLS ? serve_starttls : serve_http, .no_handshake = way == STARTTLS};
-    if (way == TLS12 || way == TLS13 || way == STARTTLS) {
+    struct peer_options options = {.serve = serve_http};
+    if (way == STARTTLS) options.serve = serve_starttls, options.no_handshake = true;
+    if (is_pooled(way)) options.serve = serve_kept_alive;
+    if (is_tls(way)) {
         options.cert = CERT_GOOD;
         options.key = CERT_GOOD_KEY;
         options.min_version = options.max_version = way == TLS12 ? TLS1_2_VERSION : TLS1_3_VERSION;
@@ -67,11 +90,14 @@ static inline const char *fetch_server(enum way way) {
 struct fetch {
     enum way way;
     const char *port, *ca; /* given */
+    int file;              /* given: the body; most of it is sent from there */
     struct ev_loop *loop;
     struct net_conn *c;
     SocketTLSContext_T tls;
     struct conn_options options;
     struct evloop_timer *patience;
+    struct pconn_pool *pool;
+    int rounds;  /* through the pool */
     bool secure; /* it has come to the point where bytes are TLS */
     bool closed, good;
     int ready, errors;
@@ -112,7 +138,23 @@ static inline void fetch_write(struct fetch *fetch) {
     static const char head[] = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n";
     static unsigned char body[20000];
     while (fetch->sent < BODY_SENT) {
-        size_t left = BODY_SENT - fetch->sent, head_left = sizeof head - 1 - fetch->head_sent;
+        if (fetch->sent >= BODY_WRITTEN) {
+            off_t at = (off_t)fetch->sent;
+            ssize_t n = conn_try_sendfile(fetch->c, fetch->file, &at, BODY_SENT - fetch->sent);
+            if (n < 0 && errno != EAGAIN && conn_get_state(fetch->c) == CONN_READY) { /* the file's failure, not its own */
+                fetch_refused(fetch, "conn_try_sendfile");
+                fetch_close(fetch);
+                return;
+            }
+            if (n < 0) {
+                fetch_stopped(fetch);
+                return;
+            }
+            fetch->sent += (size_t)n;
+            CHECK_INT(at, fetch->sent);
+            continue;
+        }
+        size_t left = BODY_WRITTEN - fetch->sent, head_left = sizeof head - 1 - fetch->head_sent;
         size_t count = left < sizeof body ? left : sizeof body;
         fill_pattern(body, count, fetch->sent);
         struct iovec pieces[] = {{(char *)(uintptr_t)head + fetch->head_sent, head_left}, {body, count}};
@@ -164,6 +206,31 @@ static inline void fetch_start_tls(struct fetch *fetch) {
     }
 }
 
+static inline bool fetch_acquire(struct fetch *fetch) {
+    bool tls = is_tls(fetch->way);
+    errno = 0;
+    fetch->c = pconn_acquire(fetch->pool, tls ? "https" : "http", "localhost", fetch->port, tls, fetch_ready, fetch_failed, fetch);
+    if (!fetch->c) return fetch_refused(fetch, "pconn_acquire");
+    CHECK_INT(pconn_get_idle_count(fetch->pool), 0);
+    CHECK_INT(pconn_get_total_count(fetch->pool), 1);
+    return true;
+}
+
+/* The answer is here: the same again over what should be the same connection. */
+static inline void fetch_release(struct fetch *fetch) {
+    struct net_conn *c = fetch->c;
+    fetch->c = NULL;
+    pconn_release(fetch->pool, c, true);
+    fetch->sent = fetch->got = fetch->head_size = fetch->head_sent = 0;
+    fetch->ready = 0;
+    if (++fetch->rounds < 2) {
+        if (!fetch_acquire(fetch)) fetch_close(fetch);
+        return;
+    }
+    fetch->good = true;
+    fetch_close(fetch);
+}
+
 static inline void fetch_readable(struct net_conn *c, void *arg) {
     struct fetch *fetch = arg;
     CHECK(!fetch->closed);
@@ -180,7 +247,9 @@ static inline void fetch_readable(struct net_conn *c, void *arg) {
         if (fetch->head_size == 3) fetch_start_tls(fetch);
     } else if (n > 0) {
         fetch_take(fetch, buf, (size_t)n);
-        if (fetch->got == BODY_GOT && conn_shutdown(c) != 0) fetch_stopped(fetch);
+        if (fetch->got < BODY_GOT) return;
+        if (is_pooled(fetch->way)) fetch_release(fetch);
+        else if (conn_shutdown(c) != 0) fetch_stopped(fetch);
     } else {
         CHECK_INT(fetch->got, BODY_GOT);
         fetch->good = true;
@@ -246,7 +315,7 @@ static inline bool fetch_embedded(struct fetch *fetch) {
 
 static inline bool fetch_begin(struct fetch *fetch) {
     static const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {0x0100007f}};
-    bool tls = fetch->way == TLS12 || fetch->way == TLS13 || fetch->way == STARTTLS;
+    bool tls = is_tls(fetch->way);
     conn_options_init(&fetch->options);
     if (tls) {
         fetch->tls = netconn_tls_client(fetch->ca);
@@ -269,6 +338,13 @@ static inline bool fetch_begin(struct fetch *fetch) {
     fetch->options.use_tls = tls;
     fetch->options.tls = fetch->tls;
     if (fetch->way != STARTTLS) o.use_tls = tls, o.tls = fetch->tls, fetch->secure = tls;
+    if (is_pooled(fetch->way)) {
+        o.tls = NULL; /* a pool's connections have the default context */
+        CHECK_INT(conn_set_default_options(&o), 0);
+        CHECK_INT(conn_set_default_tls(fetch->tls), 0);
+        fetch->pool = pconn_pool_new(fetch->loop);
+        return fetch->pool ? fetch_acquire(fetch) : fetch_refused(fetch, "pconn_pool_new");
+    }
     errno = 0;
     fetch->c = conn_new_with(fetch->loop, "localhost", fetch->port, &o, fetch_ready, fetch_failed, fetch);
     if (!fetch->c) return fetch_refused(fetch, "conn_new_with");
@@ -277,7 +353,7 @@ static inline bool fetch_begin(struct fetch *fetch) {
 
 /* True when all went well. */
 static inline bool fetch(struct fetch *fetch) {
-    *fetch = (struct fetch){.way = fetch->way, .port = fetch->port, .ca = fetch->ca};
+    *fetch = (struct fetch){.way = fetch->way, .port = fetch->port, .ca = fetch->ca, .file = fetch->file};
     if (fetch_begin(fetch)) {
         bool runs = true;
         if (fetch->way == EMBEDDED) runs = fetch_embedded(fetch);
@@ -285,10 +361,13 @@ static inline bool fetch(struct fetch *fetch) {
         else
             for (int i = 0; !fetch->closed && i < 3; i++) evloop_run(fetch->loop);
         if (runs && !fetch->closed) FAIL("no outcome: the state is %d", conn_get_state(fetch->c));
-        if (runs && fetch->ready + fetch->errors == 0) CHECK_PTR_NOT_NULL(fetch->of);
+        if (runs && !fetch->good && fetch->ready + fetch->errors == 0) CHECK_PTR_NOT_NULL(fetch->of);
         if (fetch->closed) evloop_run(fetch->loop); /* what lingers */
     }
+    pconn_pool_free(fetch->pool);
     evloop_free(fetch->loop);
+    CHECK_INT(conn_set_default_options(NULL), 0);
+    CHECK_INT(conn_set_default_tls(NULL), 0);
     netconn_tls_free(&fetch->tls);
     return fetch->good;
 }

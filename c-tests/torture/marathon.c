@@ -122,7 +122,7 @@ static void one_after_another(int version, bool resumed, int count) {
         CHECK_INT(netconn_tls_set_session_reuse(runner.o.tls, resumed), 0);
     }
     runner.o.connect_timeout = runner.o.tls_timeout = slow(20);
-    int first = resumed ? 3 * runner.hosts : 200;
+    int first = resumed ? 8 * runner.hosts : 200; /* four sessions are kept of each */
     if (first > count / 2) first = count / 2;
     while (runner.number < first) run_one(&runner);
     struct state before = look(&runner);
@@ -141,8 +141,8 @@ static void one_after_another(int version, bool resumed, int count) {
 
 TEST(plain) { one_after_another(0, false, load(20000, 4000, 300)); }
 TEST(tls13_whole_handshakes) { one_after_another(TLS1_3_VERSION, false, load(10000, 1000, 100)); }
-TEST(tls13_resumed) { one_after_another(TLS1_3_VERSION, true, load(10000, 1000, 300)); }
+TEST(tls13_resumed) { one_after_another(TLS1_3_VERSION, true, load(10000, 2000, 300)); }
 TEST(tls12_whole_handshakes) { one_after_another(TLS1_2_VERSION, false, load(5000, 500, 60)); }
-TEST(tls12_resumed) { one_after_another(TLS1_2_VERSION, true, load(5000, 500, 300)); }
+TEST(tls12_resumed) { one_after_another(TLS1_2_VERSION, true, load(5000, 2000, 300)); }
 
 HEAP_TEST_MAIN

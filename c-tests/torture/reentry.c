@@ -62,7 +62,7 @@ static void late_socket(bool frees_the_loop) {
     struct inner inner = {.loop = evloop_new(), .wanted = 2, .frees_the_loop = frees_the_loop};
     struct conn_options o = options();
     o.attempt_delay = 0.01;
-    o.connect_timeout = 0.1;
+    o.connect_timeout = slow(0.1);
     o.on_socket = run_in_on_socket;
     o.socket_arg = &inner;
     open_observed(&inner, "two.test", text, &o);

@@ -103,7 +103,7 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
         let count = unsafe { transport::receive_now(fd, buf.cast(), len) };
         if count > 0 {
             // SAFETY: `direct_fd` has found a connection, and nothing ran that could end it.
-            unsafe { (*c.cast_const().cast::<Conn>()).note_emptied((count as usize) < len) };
+            unsafe { (*c.cast_const().cast::<Conn>()).note_drained((count as usize) < len) };
             // SAFETY: as the caller promises.
             unsafe { moved(c) };
             return count;

@@ -25,9 +25,9 @@ use std::ffi::{c_int, c_void};
 ///
 /// Returns 0; -1 with errno EINVAL (c is NULL; wrong options; a server side without a server's context; a client without
 /// server_name on a connection of conn_from_fd or a Unix socket: nothing says whom to expect), EISCONN (TLS already, or
-/// in its handshake), ENOTCONN (not CONN_READY), EPIPE (the write side was shut), EBUSY (the kernel has not yet taken all of
-/// the plain connection's early_data: try again later), EPERM (the connection is a parent process's): everything is as it
-/// was. The log has the reason of an EINVAL.
+/// in its handshake), ENOTCONN (not CONN_READY), EAGAIN (on_ready of pconn_acquire has not run yet), EPIPE (the write side
+/// was shut), EBUSY (the kernel has not yet taken all of the plain connection's early_data: try again later), EPERM (the
+/// connection is a parent process's): everything is as it was. The log has the reason of an EINVAL.
 ///
 /// # Safety
 /// The pointers are NULL or valid; `c` is not closed; the call is made on the loop's thread.
@@ -58,9 +58,9 @@ pub unsafe extern "C" fn conn_start_tls(
 /// be read from the socket. May be called in any callback.
 ///
 /// Returns the socket, which is the caller's to close: non-blocking, close-on-exec, watched by nobody. -1 with errno
-/// EINVAL (c is NULL), ENOTCONN (not CONN_READY), ENOTSUP (over TLS, or in its handshake: the bytes on the socket are
-/// OpenSSL's), EBUSY (the connection has still to send bytes there: the rest of its early_data), EPERM (the connection is
-/// a parent process's): the connection is as it was.
+/// EINVAL (c is NULL), ENOTCONN (not CONN_READY), EAGAIN (on_ready of pconn_acquire has not run yet), ENOTSUP (over TLS,
+/// or in its handshake: the bytes on the socket are OpenSSL's), EBUSY (the connection has still to send bytes there: the
+/// rest of its early_data), EPERM (the connection is a parent process's): the connection is as it was.
 ///
 /// # Safety
 /// `c` is NULL or not closed; the call is made on the loop's thread.

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn pconn_pool_free(pool: *mut pconn_pool) {
 /// Exactly one of `on_ready` and `on_error` is then called, from the loop, unless conn_close or pconn_release comes first; either may be
 /// NULL. This holds for an idle connection too: it is CONN_READY as before, but until then reads and writes give EAGAIN,
 /// so that bytes which came while it was idle are never taken for an answer. Where
-/// it came to its end meanwhile, `on_error` is called alone (CONN_ERR_IO, ECONNRESET; or what TLS had to say), and another
+/// the kernel tells of its end meanwhile, `on_error` is called alone (CONN_ERR_IO, ECONNRESET; or what TLS had to say), and another
 /// pconn_acquire is the answer. Between `on_ready` and the first answer a server may still close a connection that it had kept
 /// idle: a request that may be repeated should be, on a new one.
 ///

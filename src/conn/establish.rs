@@ -8,7 +8,7 @@ use crate::dns;
 use crate::errno::Errno;
 use crate::evloop::Interest;
 use socket2::SockRef;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use std::rc::Rc;
 
 impl Conn {
@@ -156,9 +156,17 @@ impl Conn {
     /// Closes an attempt's socket, which the loop forgets before.
     pub(super) fn close_attempt(&self, index: usize) {
         if let Some(attempt) = self.remove_attempt(index) {
-            attempt.watcher.close();
+            self.drop_attempt(attempt);
         }
         self.show_newest_attempt();
+    }
+
+    pub(super) fn drop_attempt(&self, attempt: Attempt) {
+        attempt.watcher.close();
+        if self.lp.has_lost_descriptors() {
+            // The number may be somebody else's.
+            let _ = attempt.socket.into_raw_fd();
+        }
     }
 
     /// The visible members show the newest attempt while attempts race.

@@ -2,7 +2,7 @@
 //!
 //! Two processes on one socket would each take bytes that the other waits for, and on one TLS state use a nonce twice. So
 //! the child lets go of everything at once, without a byte or a FIN: its descriptors are closed, and those of the parent
-//! keep the socket as it is. The program hears of it from the loop.
+//! keep the socket as it is. (Where the host has closed them already, their numbers are left alone.) The program hears of it from the loop.
 
 use super::machine::{ErrorKind, Event, State};
 use super::{Conn, Establishing};
@@ -42,7 +42,7 @@ impl Conn {
             request.cancel();
         }
         for attempt in attempts {
-            attempt.watcher.close();
+            self.drop_attempt(attempt);
         }
         self.drop_transport();
     }

@@ -90,7 +90,7 @@ impl Conn {
     }
 
     fn may_be_idle(&self) -> bool {
-        self.established.get() && self.state() == State::Ready
+        self.established.get() && self.state() == State::Ready && !self.is_parked()
     }
 
     /// It is READY, or has another time-out.

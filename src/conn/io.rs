@@ -57,7 +57,7 @@ impl Conn {
         match operation {
             Operation::Read => {
                 let result = transport.received(answer);
-                self.note_emptied(matches!(result, Err(Stop::Blocked)));
+                self.note_drained(matches!(result, Err(Stop::Blocked)));
                 self.after_read(result)
             }
             Operation::Write => self.wrote(&transport, transport.sent(answer)),
@@ -71,7 +71,7 @@ impl Conn {
             return Ok(0);
         }
         let result = transport.read(buf);
-        self.note_emptied(transport.was_emptied(&result, buf.len()));
+        self.note_read(transport.drained_by(&result, buf.len()));
         self.after_read(result)
     }
 

@@ -52,8 +52,12 @@ impl Linger {
         if let Some(timer) = self.timer.take() {
             timer.close();
         }
+        let mut unsent = self.unsent.take();
+        if self.lp.has_lost_descriptors() {
+            unsent.iter_mut().for_each(Unsent::forget_fd);
+        }
         // Closes the descriptor.
-        drop(self.unsent.take());
+        drop(unsent);
         if let Some(key) = self.key.take() {
             self.lp.detach(key);
             self.lp.release();

@@ -93,8 +93,8 @@ pub struct Conn {
     direct: Cell<u64>,
     /// It was the parent's, and ended in this child.
     forked: Cell<bool>,
-    /// The wait after which a read found nothing left.
-    emptied: Cell<u32>,
+    /// The wait after which a read of the socket left nothing in the kernel.
+    drained_in: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
     /// A callback of `on_ready_io` is running, which ends by looking at what there is to wait for.
@@ -258,7 +258,7 @@ impl Conn {
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
             forked: Cell::new(false),
-            emptied: Cell::new(0),
+            drained_in: Cell::new(0),
             interest: Cell::new(Interest::NONE),
             dispatching: Cell::new(false),
             wants_readable: Cell::new(0),
@@ -539,6 +539,9 @@ impl Conn {
         self.view.fd.set(-1);
         self.view.ssl.set(std::ptr::null_mut());
         if let Some(transport) = self.transport.take() {
+            if self.lp.has_lost_descriptors() {
+                transport.forget_fd();
+            }
             transport.cancel();
         }
     }

@@ -47,7 +47,9 @@ impl Conn {
 
     /// Whether a read of this round found that nothing is left to be read.
     pub fn was_emptied(&self) -> bool {
-        self.lp.is_in_round() && self.emptied.get() == self.lp.wait_number()
+        self.lp.is_in_round()
+            && self.drained_in.get() == self.lp.wait_number()
+            && self.transport().is_some_and(|t| !t.holds_bytes())
     }
 
     /// Looks, with one read, whether there is anything to be read. Answers what TLS asks for by the way. OpenSSL may call the
@@ -57,28 +59,35 @@ impl Conn {
             return Found::End;
         };
         let mut byte = [MaybeUninit::uninit()];
-        let found = match transport.read(&mut byte) {
+        let result = transport.read(&mut byte);
+        self.note_read(transport.drained_by(&result, byte.len()));
+        let found = match result {
             Ok(0) => Found::End,
             Ok(_) => Found::Bytes,
             Err(Stop::Blocked) => Found::Nothing,
             Err(Stop::Refused(_)) => Found::Busy,
             Err(Stop::Failed(failure)) => Found::Failed(failure),
         };
-        if let Found::Nothing = found {
-            self.note_emptied(true);
-        }
         // TLS may have got bytes that are no whole record yet, or have an answer to send.
         self.update_interest();
         found
     }
 
-    /// A read ended with nothing left, or did not.
+    /// A read of the socket left nothing in the kernel, or did not.
     #[inline(always)]
-    pub fn note_emptied(&self, emptied: bool) {
-        self.emptied.set(match emptied {
+    pub fn note_drained(&self, drained: bool) {
+        self.drained_in.set(match drained {
             true => self.lp.wait_number(),
             false => 0,
         });
+    }
+
+    /// The same; `None` where the socket was not read.
+    #[inline]
+    pub(super) fn note_read(&self, drained: Option<bool>) {
+        if let Some(drained) = drained {
+            self.note_drained(drained);
+        }
     }
 
     /// Under what its peer was verified; `None` for a plain connection.

@@ -184,6 +184,7 @@ impl Conn {
             _ => return Err(Errno(libc::ENOTCONN)),
         }
         self.check_in_use()?;
+        self.check_in_use()?;
         let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
         if transport.session().is_some() {
             return Err(Errno(libc::ENOTSUP));

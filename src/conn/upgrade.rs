@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 impl Conn {
     /// Starts the handshake; `prepare` changes the callbacks once nothing can be refused any more. EISCONN, ENOTCONN,
-    /// EPIPE, EBUSY, EPERM, EINVAL leave everything as it was; ECANCELED: closed by a callback that ran inside.
+    /// EAGAIN, EPIPE, EBUSY, EPERM, EINVAL leave everything as it was; ECANCELED: closed by a callback that ran inside.
     pub fn upgrade(
         self: &Rc<Self>,
         mut options: Options,
@@ -28,6 +28,7 @@ impl Conn {
             State::TlsHandshake => return Err(Errno(libc::EISCONN)),
             _ => return Err(Errno(libc::ENOTCONN)),
         }
+        self.check_in_use()?;
         self.check_in_use()?;
         let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
         if transport.session().is_some() {

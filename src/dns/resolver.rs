@@ -11,7 +11,7 @@ use super::system::{self, Found};
 use super::{Answer, Question};
 use crate::clock::{self, Nanos, SECOND};
 use crate::errno::Errno;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -48,6 +48,9 @@ pub(super) struct Resolver {
     ttl: AtomicU64,
     /// How often `end` was called: an answer that began under another number is not to be delivered.
     ends: AtomicU64,
+    /// How many threads are inside the function, and when the last one went in.
+    inside: AtomicU32,
+    last_begun: AtomicU64,
     state: Mutex<State>,
     /// A question is waiting, or threads are to end.
     work: Condvar,
@@ -114,6 +117,8 @@ impl Resolver {
             stack: setup.stack,
             ttl: AtomicU64::new(setup.ttl),
             ends: AtomicU64::new(0),
+            inside: AtomicU32::new(0),
+            last_begun: AtomicU64::new(0),
             state: Mutex::default(),
             work: Condvar::new(),
         })
@@ -223,6 +228,20 @@ impl Resolver {
         self.ttl.store(ttl, Ordering::Relaxed);
     }
 
+    /// Before `fork`, with the state locked, so that no lookup begins: waits until those that have just begun are over, or some
+    /// way on. The C library reads its configuration then, under locks that it does not see to at a fork (glibc's lists of
+    /// modules and servers): a child of that moment would never look a name up. No lock is held while it waits for a name
+    /// server.
+    fn let_lookups_begin(&self) {
+        // A function of the program's may fork itself.
+        let own = u32::from(LOOKING_UP.try_with(Cell::get).unwrap_or(false));
+        while self.inside.load(Ordering::SeqCst) > own
+            && clock::now().saturating_sub(self.last_begun.load(Ordering::SeqCst)) < BEGINNING
+        {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
     /// How often the resolver has ended.
     pub(super) fn ends(&self) -> u64 {
         self.ends.load(Ordering::SeqCst)
@@ -307,8 +326,13 @@ impl Resolver {
     /// Looks it up and tells all who asked, unless the resolver ended meanwhile.
     fn answer(&self, function: &LookUp, question: &Arc<Question>, number: u64, thread: u64) {
         // A panic must not take the thread, and with it the replies, away.
+        self.last_begun.store(clock::now(), Ordering::SeqCst);
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        LOOKING_UP.set(true);
         let found = catch_unwind(AssertUnwindSafe(|| function(question)))
             .unwrap_or(Err(ResolveError::new(eai::EAI_FAIL)));
+        LOOKING_UP.set(false);
+        self.inside.fetch_sub(1, Ordering::SeqCst);
         let answer: Answer = found.and_then(|addresses| {
             let addresses = order::arrange(addresses);
             if addresses.is_empty() {
@@ -384,6 +408,8 @@ static CURRENT: AtomicPtr<ProcessWide> = AtomicPtr::new(std::ptr::null_mut());
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
+    /// This thread is inside a resolver's function.
+    static LOOKING_UP: Cell<bool> = const { Cell::new(false) };
     /// The lock of the process's resolver, from just before `fork` to just after it: so the child can read what the program
     /// has chosen.
     static AT_FORK: RefCell<Option<MutexGuard<'static, State>>> = const { RefCell::new(None) };
@@ -392,6 +418,7 @@ thread_local! {
 extern "C" fn before_fork() {
     if let (_, Some(process_wide)) = existing() {
         let guard = process_wide.resolver.lock();
+        process_wide.resolver.let_lookups_begin();
         // Fails on a thread that is already ending.
         let _ = AT_FORK.try_with(|held| *held.borrow_mut() = Some(guard));
     }
@@ -479,6 +506,8 @@ pub(super) fn current() -> Arc<Resolver> {
 
 const DEFAULT_TTL: Nanos = 60 * SECOND;
 const IDLE: Duration = Duration::from_secs(5);
+/// So long a lookup counts as one that has just begun: a fork waits no longer.
+const BEGINNING: Nanos = SECOND / 20;
 const DEFAULT_THREADS: usize = 4;
 /// More would be a mistake in the environment.
 const MAX_THREADS: usize = 256;

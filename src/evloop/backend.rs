@@ -88,6 +88,10 @@ pub(super) trait Backend: Sized {
     fn wait(&mut self, events: &mut Vec<Event>, timeout_ms: i32) -> Result<(), Errno>;
     /// A descriptor that is readable while an event waits.
     fn raw_fd(&self) -> RawFd;
+    /// The end in a forked child whose host has closed the descriptors.
+    fn forget(self) {
+        std::mem::forget(self);
+    }
     /// The end in a forked child: closes what can be closed without touching the set it shares with its parent.
     fn abandon(self);
 }

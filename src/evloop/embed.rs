@@ -5,11 +5,14 @@
 
 use super::backend::{Backend, Poller};
 use super::{fork, Loop};
-use crate::clock::{Nanos, SECOND};
+use crate::clock::{self, Nanos, SECOND};
 use crate::errno::Errno;
 use std::cell::Cell;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+
+/// How long nothing happens in a lull.
+const LULL: Nanos = super::run::LULL_MS as Nanos * (SECOND / 1000);
 
 /// What a host watches.
 pub(super) struct Embed {
@@ -64,14 +67,13 @@ impl Embed {
     }
 
     /// Takes the place of the one that the child shares with its parent, under the same number: what the host's loop
-    /// watches stays what it is called. A number that the host has closed meanwhile, and given to something else, is left
-    /// alone: then the number is a new one.
+    /// watches stays what it is called.
     pub(super) fn replace(self, old: Embed) -> Embed {
         let Embed { outer, timer, .. } = old;
         fork::close_inherited(timer);
         let number = outer.as_raw_fd();
-        if !fork::is_taken(number) {
-            // SAFETY: both are descriptors of ours, or `number` is free; the old set is the parent's, which keeps it.
+        if fork::is_inherited(number) {
+            // SAFETY: both are descriptors of ours; the old set is the parent's, which keeps it.
             if unsafe { libc::dup3(self.outer.as_raw_fd(), number, libc::O_CLOEXEC) } == number {
                 return Embed {
                     outer,
@@ -82,6 +84,15 @@ impl Embed {
         }
         let _ = outer.into_raw_fd();
         self
+    }
+
+    pub(super) fn numbers(&self) -> [RawFd; 2] {
+        [self.outer.as_raw_fd(), self.timer.as_raw_fd()]
+    }
+
+    /// The end in a child where others have the numbers.
+    pub(super) fn forget(self) {
+        let _ = (self.outer.into_raw_fd(), self.timer.into_raw_fd());
     }
 
     /// The end in a child that shares it with its parent.
@@ -132,6 +143,7 @@ impl Loop {
         };
         let fd = embed.outer.as_raw_fd();
         *self.embed.borrow_mut() = Some(embed);
+        self.note_descriptors();
         self.remote.set_embedded();
         self.show_now();
         Ok(fd)
@@ -161,6 +173,26 @@ impl Loop {
         }
     }
 
+    /// When to look whether there is a lull. It is one where nobody has asked for it anew since the last look: so a busy loop
+    /// looks, and sets the timer for it, about once a second.
+    fn lull_deadline(&self) -> Option<Nanos> {
+        if !self.wants_lull() {
+            self.lull_at.set(0);
+            return None;
+        }
+        let now = clock::now();
+        let due = self.lull_at.get();
+        if due == 0 || (due <= now && self.lull_asked.get()) {
+            self.lull_asked.set(false);
+            self.lull_at.set(now + LULL);
+        } else if due <= now {
+            self.lull_at.set(0);
+            self.have_lull();
+            return None;
+        }
+        Some(self.lull_at.get())
+    }
+
     /// Tells the host what waits. Inside a run that is left to its end.
     pub(super) fn show_work(&self) {
         if !self.is_running() {
@@ -177,7 +209,8 @@ impl Loop {
         if let Some(embed) = &*self.embed.borrow() {
             self.flush();
             self.settle();
-            let next = || self.next_deadline().unwrap_or(0);
+            let next = || [self.next_deadline(), self.lull_deadline()];
+            let next = || next().into_iter().flatten().min().unwrap_or(0);
             embed.show(if self.has_work() { PASSED } else { next() });
         }
     }

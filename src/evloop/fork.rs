@@ -29,21 +29,22 @@ pub(super) fn watch_for_forks() {
     });
 }
 
-/// Whether the number of one of our eventfds, epoll sets or timers now stands for something else: the host closed all
-/// descriptors behind our back and opened others. As far as it can be told: such descriptors belong to no file, and so have
-/// no file type.
-pub(super) fn is_taken(fd: RawFd) -> bool {
+/// Whether the number of an eventfd, epoll set or timer of the parent's still stands for it. A daemon closes all descriptors
+/// behind our back and opens others, some of them through us. As far as it can be told: such descriptors belong to no file,
+/// and so have no file type.
+pub(super) fn is_inherited(fd: RawFd) -> bool {
     // SAFETY: zeros are a valid stat to fill; any number is safe as a descriptor.
-    unsafe {
+    let untyped = unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
-        libc::fstat(fd, &mut stat) == 0 && stat.st_mode & libc::S_IFMT != 0
-    }
+        libc::fstat(fd, &mut stat) == 0 && stat.st_mode & libc::S_IFMT == 0
+    };
+    untyped && !super::registry::uses(fd)
 }
 
-/// Closes an eventfd, epoll set or timer that was inherited through `fork`, unless its number [`is_taken`]: our descriptor
-/// of it alone; what is shared with the parent lives on with the parent's.
+/// Closes an eventfd, epoll set or timer of the parent's, where it still [`is_inherited`]: our descriptor of it alone; what is
+/// shared with the parent lives on with the parent's.
 pub(super) fn close_inherited(fd: OwnedFd) {
-    if is_taken(fd.as_raw_fd()) {
+    if !is_inherited(fd.as_raw_fd()) {
         let _ = fd.into_raw_fd();
     }
 }

@@ -35,6 +35,7 @@ impl Loop {
             );
             return Err(Errno(libc::EBUSY));
         }
+        self.forget_lost_descriptors();
         let fresh = self.fresh_kernel_side()?;
         // While calls still find a loop that is the parent's, so that nothing that ends here reaches the shared set.
         let attached: Vec<Rc<dyn Attached>> = self.attached.borrow().values().cloned().collect();
@@ -51,13 +52,29 @@ impl Loop {
         Ok(())
     }
 
+    /// What the host has closed meanwhile: the next descriptors may get those numbers.
+    fn forget_lost_descriptors(&self) {
+        if !fork::is_inherited(self.remote.wake.raw_fd()) {
+            self.remote.wake.forget();
+        }
+        let mut poller = self.poller.borrow_mut();
+        if let Some(lost) = poller.take_if(|p| !fork::is_inherited(p.raw_fd())) {
+            lost.forget();
+        }
+        let mut embed = self.embed.borrow_mut();
+        let lost = |embed: &mut Embed| !embed.numbers().into_iter().all(fork::is_inherited);
+        if let Some(lost) = embed.take_if(lost) {
+            lost.forget();
+        }
+    }
+
     fn fresh_kernel_side(&self) -> Result<Fresh, Errno> {
         let wake = Wake::new()?;
         let mut poller = self.kind.open()?;
         poller.add_wake(wake.raw_fd())?;
-        let embed = match &*self.embed.borrow() {
-            Some(_) => Some(Embed::new(&poller)?),
-            None => None,
+        let embed = match self.remote.embedded() {
+            true => Some(Embed::new(&poller)?),
+            false => None,
         };
         Ok(Fresh {
             wake,
@@ -77,14 +94,18 @@ impl Loop {
         self.waits.set(wait);
         self.remote.take_over(wake);
         self.generation.set(fork::generation());
+        // The numbers it shares with the parent are its own no longer.
+        self.remote.note_descriptors(-1, [-1, -1]);
         let troubles = self.table.borrow_mut().register_all(&mut poller, wait);
         if let Some(old) = self.poller.replace(Some(poller)) {
             old.abandon();
         }
         let old = self.embed.take();
-        if let (Some(embed), Some(old)) = (embed, old) {
-            *self.embed.borrow_mut() = Some(embed.replace(old));
-        }
+        *self.embed.borrow_mut() = match (embed, old) {
+            (Some(embed), Some(old)) => Some(embed.replace(old)),
+            (embed, _) => embed,
+        };
+        self.note_descriptors();
         self.rebuild_wanted.set(false);
         self.time_known.set(false);
         self.report(troubles);

@@ -178,6 +178,9 @@ pub struct Loop {
     lull: Cell<Option<fn()>>,
     /// Of a wait that nothing else ends: that while, in milliseconds, or -1.
     lull_timeout: Cell<i32>,
+    /// In another loop: when to look whether there is one (0: not yet), and whether it was asked for since the last look.
+    lull_at: Cell<Nanos>,
+    lull_asked: Cell<bool>,
     freed: Cell<bool>,
 }
 
@@ -225,8 +228,11 @@ impl Loop {
             rebuild_wanted: Cell::new(false),
             lull: Cell::new(None),
             lull_timeout: Cell::new(-1),
+            lull_at: Cell::new(0),
+            lull_asked: Cell::new(false),
             freed: Cell::new(false),
         });
+        lp.note_descriptors();
         registry::add(lp.clone());
         Ok(lp)
     }
@@ -428,6 +434,20 @@ impl Loop {
         }
     }
 
+    /// Lets other loops of the process know which numbers are this one's.
+    fn note_descriptors(&self) {
+        let poller = self.poller.borrow().as_ref().map_or(-1, Poller::raw_fd);
+        let embed = self.embed.borrow();
+        let numbers = embed.as_ref().map_or([-1, -1], embed::Embed::numbers);
+        self.remote.note_descriptors(poller, numbers);
+    }
+
+    /// Whether this is a child whose host has closed all descriptors that it did not know, and perhaps opened others: what
+    /// the loop's objects take for theirs must be left alone.
+    pub fn has_lost_descriptors(&self) -> bool {
+        self.check_process().is_err() && !fork::is_inherited(self.remote.wake.raw_fd())
+    }
+
     /// Whether `free` was called. Objects of a freed loop are dead; this is for code that runs on its way out.
     #[inline]
     pub fn is_freed(&self) -> bool {
@@ -496,7 +516,10 @@ impl Loop {
     fn close_kernel(&self) {
         let (poller, embed) = (self.poller.take(), self.embed.take());
         match self.check_process() {
-            Ok(()) => drop((poller, embed)),
+            Ok(()) => {
+                drop((poller, embed));
+                self.remote.wake.close();
+            }
             Err(_) => {
                 if let Some(poller) = poller {
                     poller.abandon();

@@ -5,6 +5,7 @@ use super::signals::Signals;
 use super::{fork, Loop};
 use crate::errno::Errno;
 use std::cell::RefCell;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -133,6 +134,11 @@ pub(super) fn default_loop() -> Result<*const Loop, Errno> {
     let address = Rc::as_ptr(&made);
     registry.default = Some((Address(address), fork::generation()));
     Ok(address)
+}
+
+/// Whether a loop of this process uses this number.
+pub(super) fn uses(fd: RawFd) -> bool {
+    lock().loops.iter().any(|owned| owned.0.remote.uses(fd))
 }
 
 /// A child took a loop of its parent's over: where that was the default one, it is so again, unless the child has made

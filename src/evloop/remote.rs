@@ -8,6 +8,7 @@ use super::wake::Wake;
 use crate::errno::Errno;
 use std::any::Any;
 use std::collections::VecDeque;
+use std::os::fd::RawFd;
 use std::sync::atomic::{
     fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
@@ -52,6 +53,8 @@ pub struct Remote {
     /// One bit for each signal that arrived, number 1 lowest.
     signals: AtomicU64,
     pub(super) wake: Wake,
+    /// The numbers of the loop's other descriptors; -1 for none.
+    others: [AtomicI32; 3],
     /// The process that the wake-up descriptor belongs to ([`fork::generation`]).
     generation: AtomicU32,
     /// Breaks that only kept children from going on with a round of their parent's.
@@ -91,6 +94,7 @@ impl Remote {
             embedded: AtomicBool::new(false),
             signals: AtomicU64::new(0),
             wake: Wake::new()?,
+            others: [const { AtomicI32::new(-1) }; 3],
             generation: AtomicU32::new(fork::generation()),
             fork_breaks: AtomicU32::new(0),
             torn: AtomicBool::new(false),
@@ -103,6 +107,20 @@ impl Remote {
 
     fn same_process(&self) -> bool {
         self.generation.load(Ordering::Relaxed) == fork::generation()
+    }
+
+    /// What the loop has open besides the wake-up descriptor: its poller, and what a host watches.
+    pub(super) fn note_descriptors(&self, poller: RawFd, [outer, timer]: [RawFd; 2]) {
+        for (slot, fd) in self.others.iter().zip([poller, outer, timer]) {
+            slot.store(fd, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this number is one of the loop's, and the loop this process's.
+    pub(super) fn uses(&self, fd: RawFd) -> bool {
+        let mut others = self.others.iter();
+        self.same_process()
+            && (self.wake.raw_fd() == fd || others.any(|slot| slot.load(Ordering::Relaxed) == fd))
     }
 
     /// Locks the inbox until after `fork`, so that no other thread is half through changing it.
@@ -131,6 +149,7 @@ impl Remote {
             }
         }
         self.waiting.store(false, Ordering::Relaxed);
+        self.wake.note_fork();
     }
 
     /// Whether what the parent left here can be used at all.

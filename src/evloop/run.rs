@@ -26,7 +26,7 @@ const FOREVER: Nanos = Nanos::MAX;
 /// No wait.
 const AT_ONCE: Nanos = 0;
 /// How long nothing happens in a lull, in milliseconds.
-const LULL_MS: i32 = 1000;
+pub(super) const LULL_MS: i32 = 1000;
 /// So many events and more may be as many as there was room for: no poller has room for fewer.
 const CROWD: usize = 256;
 /// The cursor between two descriptors' callbacks.
@@ -150,15 +150,23 @@ impl Loop {
     }
 
     /// Runs `tidy` once, when for a second nothing has happened that the loop waited for. Costs no clock and no system call
-    /// of its own; an embedded loop has no lulls. `tidy` touches no loop.
+    /// of its own; inside another loop, a look about once a second. `tidy` touches no loop.
     #[inline]
     pub fn at_lull(&self, tidy: fn()) {
-        self.lull.set(Some(tidy));
+        self.lull_asked.set(true);
+        let first = self.lull.replace(Some(tidy)).is_none();
         self.lull_timeout.set(LULL_MS);
+        if first {
+            self.work_added();
+        }
+    }
+
+    pub(super) fn wants_lull(&self) -> bool {
+        self.lull.get().is_some()
     }
 
     #[cold]
-    fn have_lull(&self) {
+    pub(super) fn have_lull(&self) {
         self.lull_timeout.set(-1);
         if let Some(tidy) = self.lull.take() {
             tidy();
@@ -299,6 +307,7 @@ impl Loop {
         }
         let old = self.poller.replace(Some(poller));
         drop(old);
+        self.note_descriptors();
         crate::log!(
             Warn,
             "a descriptor was closed while it was watched and lives on elsewhere: the poller was rebuilt"
@@ -390,6 +399,7 @@ impl Loop {
             }
             self.dispatch_ready(round, ready);
             if self.todo.get() & Todo::LATE != 0 {
+                self.crowded.set(ready.len() >= CROWD);
                 self.run_late(round);
             }
             if self.waits.get() != wait {
@@ -420,7 +430,10 @@ impl Loop {
                 };
                 Ok(match self.todo.get() & Todo::LATE {
                     0 => ran,
-                    _ => ran + self.run_late(round),
+                    _ => {
+                        self.crowded.set(events.len() >= CROWD);
+                        ran + self.run_late(round)
+                    }
                 })
             }
             Err(errno) => Err(errno),

@@ -26,10 +26,13 @@ impl Key {
     ) -> Key {
         let port = port.unwrap_or(if tls { c"443" } else { c"80" });
         // RFC 3986 section 3.1: a scheme is the same in any case.
-        let mut texts = scheme.to_bytes_with_nul().to_ascii_lowercase();
-        texts.extend_from_slice(&same_host(host));
+        let (scheme, port) = (scheme.to_bytes_with_nul(), port.to_bytes_with_nul());
+        let host = same_host(host);
+        let mut texts = Vec::with_capacity(scheme.len() + host.len() + 1 + port.len());
+        texts.extend(scheme.iter().map(u8::to_ascii_lowercase));
+        texts.extend_from_slice(&host);
         texts.push(0);
-        texts.extend_from_slice(port.to_bytes_with_nul());
+        texts.extend_from_slice(port);
         Key {
             texts: texts.into(),
             terms,
@@ -72,14 +75,12 @@ pub(super) fn same_host(host: &CStr) -> Vec<u8> {
     if bytes.starts_with(b"unix:") {
         return bytes.to_vec();
     }
-    let ascii = match host.to_str() {
-        Ok(text) if !text.is_ascii() => dns::to_ascii(text),
-        _ => None,
-    };
-    match ascii {
-        Some(ascii) => ascii.into_bytes(),
-        None => bytes.to_ascii_lowercase(),
+    if !bytes.is_ascii() {
+        if let Some(ascii) = host.to_str().ok().and_then(dns::to_ascii) {
+            return ascii.into_bytes();
+        }
     }
+    bytes.to_ascii_lowercase()
 }
 
 #[cfg(test)]

@@ -73,20 +73,15 @@ impl Member {
         conn.set_owner(Some(self.clone()));
     }
 
-    /// The next user has it; `observer` hears from the loop that it is READY: at the end of this round where it is known that
-    /// nothing has come, else after another wait.
-    pub(super) fn hand_out(
-        &self,
-        conn: &Rc<Conn>,
-        observer: &'static dyn Observer,
-        known_empty: bool,
-    ) {
+    /// The next user has it; `observer` hears from the loop that it is READY: at the end of this round, when the wait's events
+    /// have all been told, where that says enough, else after another wait.
+    pub(super) fn hand_out(&self, conn: &Rc<Conn>, observer: &'static dyn Observer, known: bool) {
         self.stay.set(Stay::HandedOut);
         self.observer.set(observer);
         conn.hand_out();
         let report = Rc::new(Report(conn.clone()));
         let lp = conn.event_loop();
-        match known_empty {
+        match known {
             true => lp.defer_to_round_end(report),
             false => lp.defer(report),
         }

@@ -8,9 +8,9 @@
 //! - `member`: a connection's tie to its pool, and who hears of it while it is idle
 //!
 //! A connection that lies in the pool stays watched for reading, so that it leaves at once when its peer closes it or sends
-//! something. Whoever gets it hears so from the loop, after the kernel was asked whether anything has come: by the wait of
-//! this round, if the connection was used in this round and its last read found nothing left; by a wait after the
-//! acquisition otherwise.
+//! something. Whoever gets it hears so from the loop, after the kernel was asked whether anything has come: inside a round by
+//! the wait of this round, or by the read that left nothing where the connection was used in this round; outside of one by
+//! the wait of the next.
 
 mod key;
 mod member;
@@ -235,8 +235,9 @@ impl Pool {
             return Some(None);
         }
         prepare(&idle.conn);
-        let used_just_now = seen && idle.wait == self.lp.wait_number() && idle.conn.was_emptied();
-        member.hand_out(&idle.conn, observer, used_just_now);
+        let waited_for = idle.wait != self.lp.wait_number();
+        let known = seen && (waited_for || idle.conn.was_emptied());
+        member.hand_out(&idle.conn, observer, known);
         Some(Some(idle.conn))
     }
 

@@ -56,7 +56,7 @@ impl Context {
             settings.early_data = EarlyData::new(max);
             Ok(())
         })?;
-        if self.is_server() {
+        if self.is_server() && self.session_store().is_none() {
             // A child's copies of its parent's sessions.
             queue::with_clean_queue(|| {
                 // SAFETY: a live context; OpenSSL locks what it takes out.

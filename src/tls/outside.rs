@@ -27,6 +27,13 @@ impl Context {
     /// Keeps sessions with the program, and with it alone; `None`: in our own memory again.
     pub fn set_session_store(&self, store: Option<Arc<dyn SessionStore>>) -> Result<(), Error> {
         let on = store.is_some();
+        if on && self.is_server() {
+            // What is in OpenSSL's memory is not looked for any more.
+            queue::with_clean_queue(|| {
+                // SAFETY: a live context; OpenSSL locks what it takes out.
+                unsafe { sys::SSL_CTX_flush_sessions(self.raw(), 0) }
+            });
+        }
         self.change(|settings| {
             settings.outside = store;
             if self.is_server() {
@@ -99,8 +106,13 @@ fn ex_index() -> Option<c_int> {
 /// `ctx` is alive, and of a server.
 unsafe fn install(ctx: *mut ffi::SSL_CTX, on: bool) {
     let mode = match on {
-        // Not beside our own memory: a session that was used up elsewhere would live on in it.
-        true => ffi::SSL_SESS_CACHE_SERVER | ffi::SSL_SESS_CACHE_NO_INTERNAL,
+        // Not beside OpenSSL's own memory: a session that was used up elsewhere would live on in it. Nor is that to be
+        // cleared of old ones: OpenSSL would tell the program of each with its own lock held.
+        true => {
+            ffi::SSL_SESS_CACHE_SERVER
+                | ffi::SSL_SESS_CACHE_NO_INTERNAL
+                | ffi::SSL_SESS_CACHE_NO_AUTO_CLEAR
+        }
         false => ffi::SSL_SESS_CACHE_SERVER,
     };
     // SAFETY: the caller's promise; the callbacks are static.

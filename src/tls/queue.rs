@@ -12,8 +12,9 @@ use std::ptr;
 /// Runs OpenSSL calls with a clean error queue and leaves the host's entries as they were.
 ///
 /// What belongs together (a call, `SSL_get_error` and `Session::failure`) goes into one closure: what it leaves in the
-/// queue is gone afterwards. Calls nest. Costs two looks at the queue where it is empty. A host's marks
-/// (`ERR_set_mark`) on entries do not survive, the entries do.
+/// queue is gone afterwards. Calls nest. Costs two looks at the queue where it is empty. A host's marks (`ERR_set_mark`) on
+/// its last entry survive with it: so a host may mark, call us, and pop what came since. Marks on earlier entries do not:
+/// before OpenSSL 3.2 nobody can see where they are.
 #[inline]
 pub fn with_clean_queue<R>(call: impl FnOnce() -> R) -> R {
     let _kept = Kept::take();
@@ -21,17 +22,30 @@ pub fn with_clean_queue<R>(call: impl FnOnce() -> R) -> R {
 }
 
 /// The host's entries, put back when dropped, by a panic too.
-struct Kept(Vec<Entry>);
+struct Kept {
+    entries: Vec<Entry>,
+    /// On the last one.
+    marks: usize,
+}
 
 impl Kept {
     #[inline]
     fn take() -> Kept {
-        let mut kept = Vec::new();
+        let mut kept = Kept {
+            entries: Vec::new(),
+            marks: 0,
+        };
         // SAFETY: looks at the calling thread's own queue, no arguments.
         while unsafe { sys::ERR_peek_error() } != 0 {
-            kept.push(Entry::pop());
+            if is_last() {
+                // SAFETY: takes marks off the calling thread's own queue, no arguments.
+                while unsafe { sys::ERR_clear_last_mark() } == 1 {
+                    kept.marks += 1;
+                }
+            }
+            kept.entries.push(Entry::pop());
         }
-        Kept(kept)
+        kept
     }
 }
 
@@ -44,10 +58,27 @@ impl Drop for Kept {
                 ffi::ERR_clear_error();
             }
         }
-        for entry in &self.0 {
+        for entry in &self.entries {
             entry.put_back();
         }
+        for _ in 0..self.marks {
+            // SAFETY: marks the calling thread's own queue, no arguments.
+            unsafe { sys::ERR_set_mark() };
+        }
     }
+}
+
+/// Whether the queue has one entry: the oldest and the newest have the same copy of a file's name, which each entry has of its
+/// own. (Without a name it may be a wrong yes: then the marks of all entries that are left count as the last one's.)
+fn is_last() -> bool {
+    let (mut oldest, mut newest) = (ptr::null(), ptr::null());
+    let none = ptr::null_mut();
+    // SAFETY: one valid place to write to, the others are not asked for.
+    unsafe {
+        sys::ERR_peek_error_all(&mut oldest, ptr::null_mut(), none, none, ptr::null_mut());
+        sys::ERR_peek_last_error_all(&mut newest, ptr::null_mut(), none, none, ptr::null_mut());
+    }
+    ptr::eq::<c_char>(oldest, newest)
 }
 
 /// One entry of the queue.

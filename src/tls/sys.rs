@@ -54,6 +54,22 @@ pub(super) type DecryptTicket = unsafe extern "C" fn(
 
 extern "C" {
     pub(super) fn ERR_peek_error() -> c_ulong;
+    pub(super) fn ERR_peek_error_all(
+        file: *mut *const c_char,
+        line: *mut c_int,
+        func: *mut *const c_char,
+        data: *mut *const c_char,
+        flags: *mut c_int,
+    ) -> c_ulong;
+    pub(super) fn ERR_peek_last_error_all(
+        file: *mut *const c_char,
+        line: *mut c_int,
+        func: *mut *const c_char,
+        data: *mut *const c_char,
+        flags: *mut c_int,
+    ) -> c_ulong;
+    pub(super) fn ERR_set_mark() -> c_int;
+    pub(super) fn ERR_clear_last_mark() -> c_int;
 
     pub(super) fn SSL_CTX_use_cert_and_key(
         ctx: *mut SSL_CTX,

@@ -52,7 +52,8 @@ impl Secure {
         has_unsent() -> bool;
         waits_for(Operation) -> Interest;
         read_again() -> bool;
-        is_emptied() -> bool;
+        drained() -> Option<bool>;
+        has_part_of_a_record() -> bool;
         pending() -> usize;
         release_buffers() -> ();
         cancel_if_busy() -> bool;

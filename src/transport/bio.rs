@@ -109,8 +109,15 @@ impl Wire {
     pub(super) fn guessed(&self) -> bool {
         self.guessed.get()
     }
+    /// Whether the kernel has no more bytes at this moment.
+    #[inline]
     pub(super) fn drained(&self) -> bool {
         self.drained.get()
+    }
+    /// Whether this call into OpenSSL has asked the kernel.
+    #[inline]
+    pub(super) fn asked(&self) -> bool {
+        self.receives.get() > 0
     }
     pub(super) fn throttled(&self) -> bool {
         self.throttled.get()

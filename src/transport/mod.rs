@@ -334,15 +334,21 @@ impl Transport {
                     .is_some_and(|secure| secure.read_again()))
     }
 
-    /// Whether a read of `len` bytes with this result left nothing to be read at that moment: the kernel gave less than there
-    /// was room for (epoll(7)), and TLS holds no byte of it back. `false` where that is not known.
-    pub fn was_emptied(&self, result: &Result<usize, Stop>, len: usize) -> bool {
+    /// Whether a read of `len` bytes with this result left nothing in the kernel at that moment: the kernel gave less than
+    /// there was room for (epoll(7)). `None` where it was not asked.
+    pub fn drained_by(&self, result: &Result<usize, Stop>, len: usize) -> Option<bool> {
         match (result, &self.secure) {
-            (Ok(0) | Err(Stop::Refused(_) | Stop::Failed(_)), _) => false,
-            (Ok(count), None) => *count < len,
-            (Err(Stop::Blocked), None) => true,
-            (_, Some(secure)) => secure.is_emptied(),
+            (_, Some(secure)) => secure.drained(),
+            (Ok(count), None) => Some(0 < *count && *count < len),
+            (Err(stop), None) => Some(matches!(stop, Stop::Blocked)),
         }
+    }
+
+    /// Whether TLS holds bytes back, decrypted or not, of a whole record or of a part.
+    pub fn holds_bytes(&self) -> bool {
+        self.secure
+            .as_ref()
+            .is_some_and(|secure| secure.has_part_of_a_record())
     }
 
     /// Whether it has not failed.
@@ -441,6 +447,11 @@ impl Transport {
         if let Some(secure) = &self.secure {
             secure.cancel_if_busy();
         }
+    }
+
+    /// The descriptor was closed by somebody else, and its number may be another's: from now on there is none.
+    pub fn forget_fd(&self) {
+        let _ = self.stream.take_fd();
     }
 
     /// Ends it with RST; nothing lingers. While OpenSSL runs: as [`Transport::close`].

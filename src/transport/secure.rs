@@ -243,7 +243,7 @@ impl Secure {
         }
     }
 
-    fn has_part_of_a_record(&self) -> bool {
+    pub(super) fn has_part_of_a_record(&self) -> bool {
         let ssl = self.session.ssl();
         // SAFETY: the SSL is alive; both calls look at it and run nothing, and the text is static.
         unsafe {
@@ -611,9 +611,9 @@ impl Secure {
         inside
     }
 
-    /// The kernel had no more at the last `recv`, and what it gave was read.
-    pub(super) fn is_emptied(&self) -> bool {
-        self.bio.drained() && !self.has_part_of_a_record() && self.early.unread() == 0
+    /// Whether the kernel had no more at the last `recv` of the last call; `None` where that made none.
+    pub(super) fn drained(&self) -> Option<bool> {
+        self.bio.asked().then(|| self.bio.drained())
     }
 
     pub(super) fn pending(&self) -> usize {

@@ -2,11 +2,11 @@
 
 use super::buffers;
 use super::socket;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Bytes that were accepted and not yet sent when the transport was closed; FIN follows them.
 pub struct Unsent {
-    fd: OwnedFd,
+    fd: Option<OwnedFd>,
     bytes: Vec<u8>,
     sent: usize,
     done: bool,
@@ -15,7 +15,7 @@ pub struct Unsent {
 impl Unsent {
     pub(super) fn new(fd: OwnedFd, bytes: Vec<u8>, sent: usize) -> Unsent {
         Unsent {
-            fd,
+            fd: Some(fd),
             bytes,
             sent,
             done: false,
@@ -24,7 +24,12 @@ impl Unsent {
 
     /// The descriptor to wait on for WRITE.
     pub fn fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        self.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// As [`super::Transport::forget_fd`].
+    pub fn forget_fd(&mut self) {
+        let _ = self.fd.take().map(IntoRawFd::into_raw_fd);
     }
 
     /// Sends what the kernel takes: true when all is out, or when it never will be.

@@ -110,3 +110,37 @@ fn an_embedded_loop_survives_the_rebuilding_of_its_poller() {
         drop(duplicate);
     });
 }
+
+thread_local! {
+    static TIDIED: Cell<u32> = const { Cell::new(0) };
+}
+
+fn tidy() {
+    TIDIED.set(TIDIED.get() + 1);
+}
+
+#[test]
+fn an_embedded_loop_has_lulls() {
+    on_each(|lp| {
+        TIDIED.set(0);
+        let fd = lp.embed_fd().unwrap();
+        assert!(!is_readable(fd, 0));
+        lp.at_lull(tidy);
+        assert!(!is_readable(fd, 0));
+        // Something happens before the first look, so there is a second.
+        lp.at_lull(tidy);
+        let mut rounds = 0;
+        while TIDIED.get() == 0 {
+            assert!(is_readable(fd, 20_000), "a look");
+            assert_eq!(lp.run_once(0), Ok(0));
+            rounds += 1;
+        }
+        assert_eq!(rounds, 2);
+        // Nobody is woken for nothing.
+        assert!(!is_readable(fd, 0));
+        assert_eq!(lp.timeout_ms(), -1);
+        assert_eq!(lp.lull_at.get(), 0);
+        lp.run_once(0).unwrap();
+        assert_eq!(TIDIED.get(), 1);
+    });
+}
