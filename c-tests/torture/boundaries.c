@@ -405,7 +405,7 @@ static void torture(int version, enum kind kind, struct plan plan) {
         CHECK(life.wire.done);
     }
     int fds = fd_count(), lives = 0, deeds = 0;
-    long heap = heap_in_use();
+    long heap = 0;
     const int steps[] = {0, plan.cut, plan.reset, plan.delay};
     bool only_after = kind == KEY_UPDATES || kind == TRUNCATION_ALLOWED;
     for (enum deed deed = CUT; deed <= DELAY; deed++) {
@@ -415,9 +415,10 @@ static void torture(int version, enum kind kind, struct plan plan) {
                 live(&setting, &life, deed, d, at);
                 judge(&setting, &life, deed);
                 deeds += life.wire.done;
-                if (++lives == 8) heap = heap_in_use();
+                lives++;
             }
         }
+        if (deed == CUT) heap = heap_in_use(); /* what a process keeps for good has come */
     }
     CHECK_NO_NEW_FDS(fds);
     /* A thread's list of at most 1,024 TLS streams drops those that are gone as others come. */
