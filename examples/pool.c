@@ -6,6 +6,7 @@
  *     ./pool https example.org 443 / /robots.txt /
  */
 #define _POSIX_C_SOURCE 200809L
+#include <netconn.h>
 #include <pconn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,5 +151,6 @@ int main(int argc, char **argv) {
     begin();
     evloop_run(evloop_get_default()); /* idle connections do not keep it running */
     pconn_pool_free(fetch.pool);
+    netconn_cleanup(); /* what is kept for the process: for leak checkers */
     return fetch.status;
 }

@@ -60,6 +60,7 @@ static struct both *both_ends(long max) {
     both->o = tls_options();
     both->so = options();
     both->so.use_tls = both->so.server_side = true;
+    both->o.tls_timeout = both->so.tls_timeout = slow(10);
     set_server(both, netconn_tls_server(cert(CERT_GOOD), cert(CERT_GOOD_KEY), NULL));
     at_end(free_context, &both->so);
     if (max >= 0) CHECK_INT(netconn_tls_enable_early_data(both->so.tls, (uint32_t)max), 0);

@@ -141,6 +141,7 @@ static struct both *both_ends(int version) {
     if (version) CHECK_INT(netconn_tls_set_versions(both->o.tls, version, version), 0);
     both->so = options();
     both->so.use_tls = both->so.server_side = true;
+    both->o.tls_timeout = both->so.tls_timeout = slow(10);
     both->so.tls = new_server();
     struct sockaddr_in where = {.sin_family = AF_INET};
     where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
