@@ -277,6 +277,13 @@ TEST(connecting_is_seen_while_nobody_answers) {
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
     CHECK_ERRNO(conn_peer_addr(client->c, (struct sockaddr *)&address, &len), ENOTCONN);
+    /* Our own end is there as soon as there is a socket. */
+    struct sockaddr_in mine, kernel;
+    len = sizeof mine;
+    CHECK_INT(conn_local_addr(client->c, (struct sockaddr *)&mine, &len), 0);
+    CHECK_INT(len, sizeof mine);
+    CHECK_INT(getsockname(client->c->fd, (struct sockaddr *)&kernel, &len), 0);
+    CHECK_INT(mine.sin_port, kernel.sin_port);
 }
 
 TEST(no_timer_where_no_limit_was_asked_for) {

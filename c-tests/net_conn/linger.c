@@ -5,12 +5,20 @@
 #include "../support/peers.h"
 #include "../support/transports.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static void wait_then_check(struct peer_conn *pc) {
     gate_wait(pc->arg);
     serve_check(pc); /* which wants a clean end: close_notify under TLS */
+}
+
+static void never(struct net_conn *c, void *arg) {
+    (void)c, (void)arg;
+    FAIL("a callback of a connection that is gone");
 }
 
 static void open_gate(void *gate) { gate_open(gate); }
@@ -178,6 +186,27 @@ TEST(an_abort_in_the_handshake_is_a_reset) {
     peer_join(peer);
     CHECK_INT(end, ECONNRESET);
     CHECK_INT(client->ready + client->errors, 0);
+}
+
+/* A copy of the descriptor keeps the socket: the loop has to forget it all the same, or it would spin on its events. */
+TEST(an_aborted_connection_leaves_nothing_in_the_loop) {
+    struct ev_loop *loop = test_loop();
+    struct client *client = ready_client(loop, 0, PEER(0));
+    struct pollfd work = {evloop_fd(loop), POLLIN, 0};
+    conn_set_readable_callback(client->c, never, NULL);
+    run_rounds(loop);
+    struct net_conn *c = client->c;
+    int copy = dup(c->fd);
+    CHECK_CMP(copy, >=, 0);
+    client->c = NULL;
+    conn_abort(c);
+    run_rounds(loop);
+    CHECK_INT(send(copy, "x", 1, MSG_NOSIGNAL), 1);
+    struct pollfd echoed = {copy, POLLIN, 0};
+    CHECK_INT(poll(&echoed, 1, -1), 1);
+    CHECK_INT(poll(&work, 1, 0), 0);
+    CHECK_INT(evloop_run_once(loop, 0), 0);
+    close(copy);
 }
 
 static void read_late(struct peer_conn *pc) {

@@ -342,8 +342,8 @@ static void serve_after_agreeing(struct peer_conn *pc) {
     serve_echo(pc);
 }
 
-/* A plain connection that went to TLS while it was lent is lent no more as a plain one. */
-BOTH_VERSIONS(a_connection_that_went_to_tls_is_one_of_https) {
+/* A plain connection that went to TLS while it was lent is lent no more as a plain one, and keeps its scheme. */
+BOTH_VERSIONS(a_connection_that_went_to_tls_is_lent_with_it) {
     struct ev_loop *loop = test_loop();
     struct pconn_pool *pool = test_pool(loop);
     struct peer *peer = TLS_PEER(version, .no_handshake = true, .serve = serve_after_agreeing);
@@ -358,9 +358,10 @@ BOTH_VERSIONS(a_connection_that_went_to_tls_is_one_of_https) {
     give_back(pool, client);
     CHECK_COUNTS(pool, 1, 1);
     client_close(acquire_from(pool, loop, "smtp", "localhost", peer_port(peer), false));
-    client_close(acquire_from(pool, loop, "https", "127.0.0.1", peer_port(peer), true));
+    client_close(acquire_from(pool, loop, "smtp", "127.0.0.1", peer_port(peer), true));
+    client_close(acquire_from(pool, loop, "https", "localhost", peer_port(peer), true));
     CHECK_COUNTS(pool, 1, 1);
-    client = acquire_from(pool, loop, "https", "localhost", peer_port(peer), true);
+    client = acquire_from(pool, loop, "smtp", "localhost", peer_port(peer), true);
     CHECK_INT(client->c->fd, fd);
     client_wait_ready(client);
     client_echo(client, "still TLS");

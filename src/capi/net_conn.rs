@@ -402,7 +402,8 @@ pub unsafe extern "C" fn conn_abort(c: *mut net_conn) {
 /// What conn_new, and options of NULL, use from now on in this process (conn_new's own use_tls wins). NULL: the built-in
 /// defaults. The options are copied. Any thread.
 ///
-/// Returns 0; -1 with errno EINVAL as conn_new_with.
+/// Returns 0; -1 with errno EINVAL as conn_new_with, which is what tells of server_side and of a server's TLS context: as
+/// defaults they are for conn_from_fd and conn_start_tls.
 ///
 /// # Safety
 /// `options` is NULL or valid.

@@ -308,6 +308,8 @@ impl Conn {
         let ours = self.lp.check_process().is_ok();
         if reset || !ours {
             if let (true, true, Some(transport)) = (reset, ours, self.transport()) {
+                // Out of the kernel's set first: a description that lives on (dup, fork) would go on with its events.
+                self.drop_watcher();
                 transport.abort();
             }
             self.drop_transport();
@@ -489,9 +491,13 @@ impl Conn {
         if peer && !self.established.get() {
             return Err(Errno(libc::ENOTCONN));
         }
-        let transport = self.transport().ok_or(Errno(libc::ENOTCONN))?;
-        // SAFETY: the transport owns the descriptor and `transport` keeps it open for the whole call.
-        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(transport.fd()) };
+        // The newest attempt's, while attempts race.
+        let fd = self.view.fd.get();
+        if fd < 0 {
+            return Err(Errno(libc::ENOTCONN));
+        }
+        // SAFETY: the connection shows no descriptor but one of its own, and nothing closes it during this call.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
         let socket = socket2::SockRef::from(&fd);
         let address = if peer {
             socket.peer_addr()

@@ -54,12 +54,11 @@ impl Key {
         if terms == self.terms {
             return None;
         }
-        Some(match terms.is_some() == self.tls {
-            true => Key {
-                terms,
-                ..self.clone()
-            },
-            false => Key::adopted(conn),
+        // What is spoken stays what the program said: TLS alone does not make it another protocol.
+        Some(Key {
+            texts: self.texts.clone(),
+            tls: self.tls || terms.is_some(),
+            terms,
         })
     }
 
