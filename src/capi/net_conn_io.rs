@@ -16,7 +16,7 @@ use std::ffi::{c_int, c_void};
 #[inline(always)]
 unsafe fn direct_fd(c: *mut net_conn, buf: *const c_void, len: usize) -> c_int {
     // NULL, no length, and lengths that no buffer has, are for the core to answer: one less, each is negative.
-    let odd = c.addr().wrapping_sub(1) | buf.addr().wrapping_sub(1) | len.wrapping_sub(1);
+    let odd = (c as usize).wrapping_sub(1) | (buf as usize).wrapping_sub(1) | len.wrapping_sub(1);
     if (odd as isize) < 0 {
         return -1;
     }
