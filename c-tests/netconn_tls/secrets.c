@@ -344,10 +344,9 @@ TEST(it_is_said_in_the_log) {
 TEST(what_cannot_be_opened) {
     SocketTLSContext_T client = keep(netconn_tls_client(cert(CERT_CA)));
     unsetenv("SSLKEYLOGFILE");
-    CHECK_ERRNO(netconn_tls_set_keylog(client, NULL), ENOENT);
-    CHECK_CONTAINS(netconn_tls_error(), "SSLKEYLOGFILE is not set");
+    CHECK_INT(netconn_tls_set_keylog(client, NULL), 0); /* nobody wants one */
     setenv("SSLKEYLOGFILE", "", 1);
-    CHECK_ERRNO(netconn_tls_set_keylog(client, NULL), ENOENT);
+    CHECK_INT(netconn_tls_set_keylog(client, NULL), 0);
     setenv("SSLKEYLOGFILE", "/nonexistent/keys", 1);
     CHECK_ERRNO(netconn_tls_set_keylog(client, NULL), ENOENT);
     CHECK_CONTAINS(netconn_tls_error(), "/nonexistent/keys");

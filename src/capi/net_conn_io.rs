@@ -15,8 +15,9 @@ use std::ffi::{c_int, c_void};
 /// As for [`hold`].
 #[inline(always)]
 unsafe fn direct_fd(c: *mut net_conn, buf: *const c_void, len: usize) -> c_int {
-    // 0, and lengths that no buffer has, are for the core to answer.
-    if c.is_null() || buf.is_null() || len as isize <= 0 {
+    // NULL, no length, and lengths that no buffer has, are for the core to answer: one less, each is negative.
+    let odd = (c as usize).wrapping_sub(1) | (buf as usize).wrapping_sub(1) | len.wrapping_sub(1);
+    if (odd as isize) < 0 {
         return -1;
     }
     let conn: *const Conn = c.cast_const().cast();
@@ -102,8 +103,6 @@ pub unsafe extern "C" fn conn_try_read(c: *mut net_conn, buf: *mut c_void, len: 
         // SAFETY: as the caller promises.
         let count = unsafe { transport::receive_now(fd, buf.cast(), len) };
         if count > 0 {
-            // SAFETY: `direct_fd` has found a connection, and nothing ran that could end it.
-            unsafe { (*c.cast_const().cast::<Conn>()).note_drained((count as usize) < len) };
             // SAFETY: as the caller promises.
             unsafe { moved(c) };
             return count;

@@ -50,9 +50,10 @@ fn password_callback(function: PasswordFunction, arg: Arg) -> PasswordCallback {
 /// Off by default, and said in the log at the level warn.
 ///
 /// `path`: a file that is made with mode 0600, or appended to; several contexts and processes may share one, each line is
-/// written whole. NULL: what the environment variable SSLKEYLOGFILE names. "": no key log any more.
+/// written whole. NULL: what the environment variable SSLKEYLOGFILE names; unset or empty is as "". "": no key log any
+/// more.
 ///
-/// Returns 0; -1 with errno EINVAL, ENOENT (no such directory; NULL while SSLKEYLOGFILE is not set), EACCES or what else
+/// Returns 0; -1 with errno EINVAL, ENOENT (no such directory), EACCES or what else
 /// open(2) gives; then everything stays as it was. What cannot be written later (a full disk) is said in the log, and the
 /// connection goes on.
 #[no_mangle]

@@ -259,9 +259,7 @@ impl Conn {
             // Over TLS they went with the handshake.
             transport.send_first(first);
         }
-        if let Some(fd) = self.transport().and_then(|t| t.direct_fd()) {
-            self.go_direct(fd);
-        }
+        self.go_direct();
         self.restart_idle();
         self.observer.get().on_ready(self);
         self.update_interest();

@@ -34,17 +34,20 @@ impl Conn {
     /// [`transport::send_now`] did not give goes to [`Conn::after_direct`]. Negative otherwise.
     #[inline(always)]
     pub fn direct_fd(&self) -> RawFd {
-        let direct = self.direct.get();
-        match (direct >> 32) as u32 == evloop::fork_generation() {
-            true => direct as RawFd,
+        let fd = self.direct.get() ^ evloop::fork_mark();
+        match fd <= RawFd::MAX as u64 {
+            true => fd as RawFd,
             false => -1,
         }
     }
 
-    /// From now on bytes go straight to and from this socket.
-    pub(super) fn go_direct(&self, fd: RawFd) {
-        let generation = u64::from(evloop::fork_generation());
-        self.direct.set(generation << 32 | u64::from(fd as u32));
+    /// From now on bytes go straight to and from the socket, where nothing more is needed: an owner wants to know what reads
+    /// have left in the kernel.
+    pub(super) fn go_direct(&self) {
+        let fd = self.transport().and_then(|transport| transport.direct_fd());
+        if let (Some(fd), false) = (fd, self.has_owner()) {
+            self.direct.set(evloop::fork_mark() ^ u64::from(fd as u32));
+        }
     }
 
     /// A direct read gave 0 or an error, a direct write an error: the same as `read` or `write` would have given.
@@ -234,10 +237,8 @@ impl Conn {
                     // The peer takes what was written before.
                     self.note_moved();
                     self.after_flush(&transport);
-                    if let Some(fd) = transport.direct_fd() {
-                        // A plain connection's first bytes are out.
-                        self.go_direct(fd);
-                    }
+                    // A plain connection's first bytes may be out.
+                    self.go_direct();
                 }
                 Err(Stop::Failed(failure)) => self.fail(&failure),
             }

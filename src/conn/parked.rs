@@ -129,9 +129,6 @@ impl Conn {
         self.observer.set(observer);
         // What the new user asked for meanwhile counts from now on.
         self.unpark();
-        if let Some(fd) = self.transport().and_then(|t| t.direct_fd()) {
-            self.go_direct(fd);
-        }
         self.restart_idle();
         observer.on_ready(self);
         self.update_interest();

@@ -4,14 +4,25 @@
 //! library is left alone. `vfork` and `posix_spawn` do not run it and need not: their child only execs.
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Once;
 
-static FORKS: AtomicU32 = AtomicU32::new(0);
+/// How often this process is a child, times [`ONE`].
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// One fork: the low half stays 0, so that a descriptor's number fits beside it.
+const ONE: u64 = 1 << 32;
 
 /// How often this process is a child: differs from the value at a loop's making in a child alone.
 #[inline]
 pub fn generation() -> u32 {
+    (mark() >> 32) as u32
+}
+
+/// The same in the high half of a word whose low half is 0: what was mixed with it gives a small number again in the same
+/// process alone, so that one comparison sees both a descriptor and the process that it is for.
+#[inline(always)]
+pub fn mark() -> u64 {
     FORKS.load(Ordering::Relaxed)
 }
 
@@ -59,6 +70,6 @@ extern "C" fn after_in_parent() {
 
 extern "C" fn after_in_child() {
     // No other thread is there.
-    FORKS.store(generation().wrapping_add(1), Ordering::Relaxed);
+    FORKS.store(mark().wrapping_add(ONE), Ordering::Relaxed);
     super::registry::unlock_in_child();
 }

@@ -36,7 +36,7 @@ mod wake;
 mod watch;
 
 pub use completion::{Completer, Completion};
-pub use fork::generation as fork_generation;
+pub use fork::{generation as fork_generation, mark as fork_mark};
 pub use registry::{at_destroy, destroy_all, is_loop};
 pub use remote::{Breaks, Remote};
 pub use signals::{SignalHandler, SignalWatcher};

@@ -376,7 +376,10 @@ impl Loop {
         let Some(room) = room(&mut events) else {
             return;
         };
-        while self.todo.get() == 0 && !self.remote.is_disturbed(breaks) && self.active.get() > 0 {
+        if self.todo.get() != 0 {
+            return self.events.set(Some(events));
+        }
+        while !self.remote.is_disturbed(breaks) && self.active.get() > 0 {
             let wait = self.waits.get().wrapping_add(1);
             self.waits.set(wait);
             let round = Round { breaks, wait };
@@ -398,11 +401,14 @@ impl Loop {
                 continue;
             }
             self.dispatch_ready(round, ready);
-            if self.todo.get() & Todo::LATE != 0 {
-                self.crowded.set(ready.len() >= CROWD);
-                self.run_late(round);
-            }
             if self.waits.get() != wait {
+                break;
+            }
+            if self.todo.get() != 0 {
+                if self.todo.get() & Todo::LATE != 0 {
+                    self.crowded.set(ready.len() >= CROWD);
+                    self.run_late(round);
+                }
                 break;
             }
         }

@@ -35,12 +35,8 @@ impl Context {
             KeyLogTo::File(path) => Some(KeyLog::open(path)?),
             KeyLogTo::Environment => match log::environment(VARIABLE) {
                 Some(path) if !path.is_empty() => Some(KeyLog::open(Path::new(&path))?),
-                _ => {
-                    return Err(Error {
-                        errno: Errno(libc::ENOENT),
-                        text: format!("TLS: {VARIABLE} is not set, so there is no key log"),
-                    })
-                }
+                // A program may always ask, and leave it to who runs it.
+                _ => None,
             },
         };
         self.change(|settings| {
