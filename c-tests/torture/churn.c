@@ -25,8 +25,8 @@ static void repeat(void (*turn)(int number, void *arg), void *arg, int count, lo
         if (i == first) heap = heap_in_use();
         turn(i, arg);
     }
-    /* A resolver's thread may be at its files a moment longer. */
-    for (double until = now() + slow(10); fd_count() > fds && now() < until;) usleep(200);
+    /* A resolver's thread may be at its files, and their buffers, a moment longer. */
+    for (double until = now() + slow(10); (fd_count() > fds || heap_in_use() > heap + slack) && now() < until;) usleep(200);
     CHECK_NO_NEW_FDS(fds);
     CHECK_HEAP(heap, slack);
 }

@@ -152,10 +152,10 @@ impl Conn {
     /// Feeds an event to the machine from the loop's next round.
     pub(super) fn defer(&self, event: Event) {
         let Some(this) = self.rc() else { return };
-        let mut deferred = self.deferred.take();
+        let mut deferred = self.deferred.take().unwrap_or_default();
         let first = deferred.is_empty();
         deferred.push(event);
-        self.deferred.set(deferred);
+        self.deferred.set(Some(deferred));
         if first {
             self.lp.defer(this);
         }
@@ -214,7 +214,7 @@ impl Conn {
             Action::Adopt(index) => {
                 // The winner keeps its watcher: no system call to forget it and to know it again.
                 if let Some(attempt) = self.remove_attempt(index) {
-                    *self.watcher.borrow_mut() = Some(attempt.watcher);
+                    self.watcher.set(Some(attempt.watcher));
                     self.own(Transport::plain(attempt.socket));
                 }
             }
@@ -237,11 +237,11 @@ impl Conn {
             self.drop_timer();
             return;
         }
-        let timer = {
-            let mut slot = self.timer.borrow_mut();
-            slot.get_or_insert_with(|| self.lp.timer(self.clone()))
-                .clone()
-        };
+        let timer = self
+            .timer
+            .take()
+            .unwrap_or_else(|| self.lp.timer(self.clone()));
+        self.timer.set(Some(timer.clone()));
         timer.set_deadline(due);
         let shown = if show {
             Rc::as_ptr(&timer).cast_mut().cast()
@@ -380,8 +380,8 @@ impl TimerHandler for Conn {
 
 impl Task for Conn {
     fn run(self: Rc<Self>) {
-        let events = self.deferred.take();
-        for event in events {
+        let events = self.deferred.take().unwrap_or_default();
+        for event in *events {
             if self.closed.get() {
                 return;
             }

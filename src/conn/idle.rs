@@ -56,14 +56,14 @@ impl Conn {
     /// comes last; `None`: never. EPERM.
     pub fn set_idle_timeout(self: &Rc<Self>, length: Option<Nanos>) -> Result<(), Errno> {
         self.event_loop().check_process()?;
-        let idle = length.map(|length| {
-            Box::new(Idle {
-                length,
-                since: 0,
-                next: 0,
-            })
+        let idle = length.map(|length| Idle {
+            length,
+            since: 0,
+            next: 0,
         });
-        self.idle.set(idle);
+        if idle.is_some() || self.has_idle_timeout() {
+            self.seldom().idle.set(idle);
+        }
         self.restart_idle();
         Ok(())
     }
@@ -76,16 +76,22 @@ impl Conn {
 
     /// The next user of the connection has not asked for one.
     pub(super) fn forget_idle(&self) {
-        if self.idle.take().is_some() {
+        if self.has_idle_timeout() {
+            self.seldom().idle.set(None);
             self.drop_timer();
         }
     }
 
+    fn has_idle_timeout(&self) -> bool {
+        self.with_idle(|_| ()).is_some()
+    }
+
     /// Looks at the time-out, where there is one. `look` runs nothing else.
     fn with_idle<R>(&self, look: impl FnOnce(&mut Idle) -> R) -> Option<R> {
-        let mut idle = self.idle.take()?;
+        let slot = &self.seldom.get()?.idle;
+        let mut idle = slot.take()?;
         let result = look(&mut idle);
-        self.idle.set(Some(idle));
+        slot.set(Some(idle));
         Some(result)
     }
 

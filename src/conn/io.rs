@@ -311,7 +311,7 @@ impl Conn {
             self.change_interest(interest);
         }
         if may_read && transport.read_again() {
-            if let Some(watcher) = self.watcher.borrow().as_ref() {
+            if let Some(watcher) = self.watcher() {
                 watcher.again(Interest::READ);
             }
         }

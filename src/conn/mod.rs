@@ -14,11 +14,13 @@ mod idle;
 mod io;
 mod linger;
 pub mod machine;
+mod negotiated;
 pub mod options;
 mod owner;
 mod parked;
 pub mod race;
 mod secure;
+mod seldom;
 mod timers;
 mod upgrade;
 pub mod view;
@@ -36,8 +38,9 @@ use crate::transport::Transport;
 use attempt::Attempt;
 use machine::{Event, Machine, Start, Timing};
 use options::Options;
+use seldom::Seldom;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::ffi::{c_char, CStr, CString};
+use std::ffi::{c_char, CStr};
 use std::os::fd::RawFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -64,20 +67,18 @@ pub struct Conn {
     this: Weak<Conn>,
     lp: Rc<Loop>,
     observer: Cell<&'static dyn Observer>,
-    /// Who gave it to the program, or uses it for itself.
-    owner: RefCell<Option<Rc<dyn Owner>>>,
     transport: RefCell<Option<Rc<Transport>>>,
-    watcher: RefCell<Option<Rc<Watcher>>>,
-    timer: RefCell<Option<Rc<Timer>>>,
+    watcher: Cell<Option<Rc<Watcher>>>,
+    timer: Cell<Option<Rc<Timer>>>,
     attached: Cell<Option<AttachKey>>,
     machine: RefCell<Machine>,
     /// What only establishing needs: gone once the outcome is known.
     establishing: RefCell<Option<Box<Establishing>>>,
     /// Events that must come from the loop.
-    deferred: Cell<Vec<Event>>,
-    failure: OnceCell<Box<Failure>>,
-    /// Texts that somebody asked for.
-    told: OnceCell<Box<Told>>,
+    #[allow(clippy::box_collection)]
+    // One word while there are none, which is nearly always.
+    deferred: Cell<Option<Box<Vec<Event>>>>,
+    seldom: OnceCell<Box<Seldom>>,
     /// The program connected the socket: the host is an address, and no name to expect.
     adopted: Cell<bool>,
     /// READY was reached, and no upgrade has begun since.
@@ -93,8 +94,6 @@ pub struct Conn {
     direct: Cell<u64>,
     /// It was the parent's, and ended in this child.
     forked: Cell<bool>,
-    /// The wait after which a read of the socket left nothing in the kernel.
-    drained_in: Cell<u32>,
     /// What the watcher was told last.
     interest: Cell<Interest>,
     /// A callback of `on_ready_io` is running, which ends by looking at what there is to wait for.
@@ -110,14 +109,6 @@ pub struct Conn {
     hung_up: Cell<bool>,
     /// A byte moved since the idle time-out last looked.
     moved: Cell<bool>,
-    idle: Cell<Option<Box<idle::Idle>>>,
-}
-
-/// What was negotiated, as C programs read it.
-#[derive(Default)]
-struct Told {
-    alpn: OnceCell<CString>,
-    cipher: OnceCell<CString>,
 }
 
 /// What only establishing needs.
@@ -241,16 +232,14 @@ impl Conn {
             this: this.clone(),
             lp: lp.clone(),
             observer: Cell::new(observer),
-            owner: RefCell::default(),
             transport: RefCell::default(),
-            watcher: RefCell::default(),
-            timer: RefCell::default(),
+            watcher: Cell::default(),
+            timer: Cell::default(),
             attached: Cell::new(None),
             machine: RefCell::new(machine),
             establishing: RefCell::new(Some(Establishing::new(options))),
             deferred: Cell::default(),
-            failure: OnceCell::new(),
-            told: OnceCell::new(),
+            seldom: OnceCell::new(),
             adopted: Cell::new(false),
             established: Cell::new(false),
             closed: Cell::new(false),
@@ -258,7 +247,6 @@ impl Conn {
             holding: Cell::new(false),
             direct: Cell::new(NOT_DIRECT),
             forked: Cell::new(false),
-            drained_in: Cell::new(0),
             interest: Cell::new(Interest::NONE),
             dispatching: Cell::new(false),
             wants_readable: Cell::new(0),
@@ -267,7 +255,6 @@ impl Conn {
             write_done: Cell::new(false),
             hung_up: Cell::new(false),
             moved: Cell::new(false),
-            idle: Cell::new(None),
         });
         conn.attached.set(Some(lp.attach(conn.clone())));
         conn.update_hold();
@@ -361,7 +348,7 @@ impl Conn {
 
     /// Why it failed.
     pub fn failure(&self) -> Option<&Failure> {
-        self.failure.get().map(Box::as_ref)
+        self.seldom.get()?.failure.get()
     }
 
     /// Lengths of the phases that have ended.
@@ -405,87 +392,6 @@ impl Conn {
         self.transport()?.session().map(look)
     }
 
-    /// Whether the handshake is complete: what was negotiated can be told.
-    fn negotiated(&self) -> bool {
-        self.established.get()
-    }
-
-    /// The protocol that was agreed on, valid until the close.
-    pub fn alpn(&self) -> Option<&CStr> {
-        if !self.negotiated() {
-            return None;
-        }
-        let told = self.told.get_or_init(Box::default);
-        if told.alpn.get().is_none() {
-            let name = self.with_session(|s| s.alpn().map(<[u8]>::to_vec))??;
-            let _ = told.alpn.set(CString::new(name).ok()?);
-        }
-        told.alpn.get().map(CString::as_c_str)
-    }
-
-    /// The cipher suite, valid until the close.
-    pub fn cipher(&self) -> Option<&CStr> {
-        if !self.negotiated() {
-            return None;
-        }
-        let told = self.told.get_or_init(Box::default);
-        if told.cipher.get().is_none() {
-            let name = self.with_session(|s| s.cipher().map(CStr::to_owned))??;
-            let _ = told.cipher.set(name);
-        }
-        told.cipher.get().map(CString::as_c_str)
-    }
-
-    /// `TLSv1.3`
-    pub fn tls_version(&self) -> Option<&'static str> {
-        if !self.negotiated() {
-            return None;
-        }
-        self.with_session(|s| s.version())
-    }
-
-    /// Whether an earlier TLS session was resumed.
-    pub fn session_reused(&self) -> bool {
-        self.negotiated() && self.with_session(|s| s.reused()).unwrap_or(false)
-    }
-
-    /// Whether the peer took early data, ours or as a server its own.
-    pub fn early_data_accepted(&self) -> bool {
-        self.negotiated()
-            && self
-                .with_session(|s| s.early_data_accepted())
-                .unwrap_or(false)
-    }
-
-    /// How many of the bytes that a server reads first came as early data.
-    pub fn early_data_len(&self) -> usize {
-        match self.negotiated() {
-            true => self.transport().map_or(0, |t| t.early_data_len()),
-            false => 0,
-        }
-    }
-
-    /// OpenSSL's verify code; -1 when no certificate was verified. Stays when establishing failed.
-    pub fn verify_result(&self) -> i64 {
-        match self.failure.get() {
-            Some(failure) if failure.verify_result >= 0 => failure.verify_result,
-            _ if !self.negotiated() => -1,
-            _ => self.session_verify_result(),
-        }
-    }
-
-    fn session_verify_result(&self) -> i64 {
-        self.with_session(|s| if s.verifies() { s.verify_result() } else { -1 })
-            .unwrap_or(-1)
-    }
-
-    /// The peer's certificate. ENOENT when there is none.
-    pub fn peer_certificate(&self) -> Result<tls::Certificate, Errno> {
-        self.with_session(|s| s.peer_certificate())
-            .flatten()
-            .ok_or(Errno(libc::ENOENT))
-    }
-
     /// The address of one end. ENOTCONN when there is none; there is no peer before READY.
     pub fn socket_address(&self, peer: bool) -> Result<socket2::SockAddr, Errno> {
         if peer && !self.established.get() {
@@ -522,6 +428,12 @@ impl Conn {
                 self.lp.release();
             }
         }
+    }
+
+    fn watcher(&self) -> Option<Rc<Watcher>> {
+        let watcher = self.watcher.take();
+        self.watcher.set(watcher.clone());
+        watcher
     }
 
     /// Ends the watcher, at once: the descriptor may be closed right after.
@@ -575,7 +487,7 @@ impl Conn {
         }
         crate::log!(Debug, "{}", failure.message.to_string_lossy());
         // The first fatal cause stays.
-        let _ = self.failure.set(Box::new(failure));
+        let _ = self.seldom().failure.set(failure);
     }
 
     fn set_state(&self, state: State) {

@@ -20,21 +20,22 @@ pub trait Owner: Any {
 impl Conn {
     /// Gives it to an owner, or to nobody. The owner it had is not told. A closed connection takes none.
     pub fn set_owner(&self, owner: Option<Rc<dyn Owner>>) {
-        if !self.closed.get() {
-            let before = self.owner.replace(owner);
+        if !self.closed.get() && (owner.is_some() || self.has_owner()) {
+            let before = self.seldom().owner.replace(owner);
             drop(before);
         }
     }
 
     /// Its owner, where that is a `T`.
     pub fn owner<T: Owner>(&self) -> Option<Rc<T>> {
-        let owner = self.owner.borrow().clone()?;
+        let owner = self.seldom.get()?.owner.borrow().clone()?;
         owner.into_any().downcast().ok()
     }
 
     /// Whether somebody owns it.
     pub fn has_owner(&self) -> bool {
-        self.owner.borrow().is_some()
+        let seldom = self.seldom.get();
+        seldom.is_some_and(|seldom| seldom.owner.borrow().is_some())
     }
 
     /// Who hears of it from now on. A closed connection is heard of no more.
@@ -46,7 +47,7 @@ impl Conn {
 
     /// It was closed.
     pub(super) fn leave_owner(&self) {
-        let owner = self.owner.take();
+        let owner = self.seldom.get().and_then(|seldom| seldom.owner.take());
         if let Some(owner) = owner {
             owner.on_closed(self);
         }

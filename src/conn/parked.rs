@@ -48,7 +48,10 @@ impl Conn {
     /// Whether a read of this round found that nothing is left to be read.
     pub fn was_emptied(&self) -> bool {
         self.lp.is_in_round()
-            && self.drained_in.get() == self.lp.wait_number()
+            && self
+                .seldom
+                .get()
+                .is_some_and(|s| s.drained_in.get() == self.lp.wait_number())
             && self.transport().is_some_and(|t| !t.holds_bytes())
     }
 
@@ -76,10 +79,12 @@ impl Conn {
     /// A read of the socket left nothing in the kernel, or did not.
     #[inline(always)]
     pub fn note_drained(&self, drained: bool) {
-        self.drained_in.set(match drained {
-            true => self.lp.wait_number(),
-            false => 0,
-        });
+        if let Some(seldom) = self.seldom.get() {
+            seldom.drained_in.set(match drained {
+                true => self.lp.wait_number(),
+                false => 0,
+            });
+        }
     }
 
     /// The same; `None` where the socket was not read.

@@ -16,11 +16,8 @@ impl Conn {
     pub(super) fn own(&self, transport: Transport) {
         let fd = transport.fd();
         self.view.fd.set(fd);
-        let watcher = self
-            .watcher
-            .borrow()
-            .as_ref()
-            .map_or(std::ptr::null(), Rc::as_ptr);
+        let watcher = self.watcher();
+        let watcher = watcher.as_ref().map_or(std::ptr::null(), Rc::as_ptr);
         self.view.io_watcher.set(watcher.cast_mut().cast());
         *self.transport.borrow_mut() = Some(Rc::new(transport));
     }
@@ -28,7 +25,7 @@ impl Conn {
     /// Watches the connection's socket, or changes what for.
     pub(super) fn watch(self: &Rc<Self>, interest: Interest) -> Result<(), Errno> {
         self.interest.set(interest);
-        if let Some(watcher) = self.watcher.borrow().as_ref() {
+        if let Some(watcher) = self.watcher() {
             watcher.set_interest(interest);
             return Ok(());
         }
@@ -36,12 +33,12 @@ impl Conn {
         self.view
             .io_watcher
             .set(Rc::as_ptr(&watcher).cast_mut().cast());
-        *self.watcher.borrow_mut() = Some(watcher);
+        self.watcher.set(Some(watcher));
         Ok(())
     }
 
     pub(super) fn start_tls(self: &Rc<Self>) {
-        let watched = self.watcher.borrow().clone();
+        let watched = self.watcher();
         let in_call = watched.is_none() || self.is_upgrade();
         if let Some(watcher) = watched {
             // A callback of the context's may run the loop, which has nothing to do here until there is TLS.

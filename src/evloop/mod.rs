@@ -48,6 +48,7 @@ use crate::errno::Errno;
 use backend::{Backend, Event, Kind, Poller};
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -184,9 +185,9 @@ pub struct Loop {
     freed: Cell<bool>,
 }
 
-/// The place of an [`Attached`] object in its loop.
+/// The place of an [`Attached`] object in its loop, plus 1: an optional one is as small as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AttachKey(pub usize);
+pub struct AttachKey(NonZeroUsize);
 
 impl Loop {
     /// A new loop.
@@ -313,12 +314,13 @@ impl Loop {
 
     /// Ties an object's life to the loop's.
     pub fn attach(&self, object: Rc<dyn Attached>) -> AttachKey {
-        AttachKey(self.attached.borrow_mut().insert(object))
+        let place = self.attached.borrow_mut().insert(object);
+        AttachKey(NonZeroUsize::MIN.saturating_add(place))
     }
 
     /// The object ended before the loop.
     pub fn detach(&self, key: AttachKey) {
-        let object = self.attached.borrow_mut().remove(key.0);
+        let object = self.attached.borrow_mut().remove(key.0.get() - 1);
         drop(object);
     }
 

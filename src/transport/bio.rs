@@ -65,6 +65,11 @@ pub(super) struct Wire {
     sent: Cell<usize>,
     /// Bytes of `queue` not sent.
     queued: Cell<usize>,
+    // The stream's own, kept where there is room for them:
+    /// FIN follows the queued bytes.
+    pub(super) fin_due: Cell<bool>,
+    /// The last write waits for the peer (renegotiation).
+    pub(super) write_wants_read: Cell<bool>,
 }
 
 impl Wire {
@@ -73,6 +78,8 @@ impl Wire {
             fd: Cell::new(fd),
             inbound: Cell::new(Inbound::Open),
             fed: Cell::new(false),
+            fin_due: Cell::new(false),
+            write_wants_read: Cell::new(false),
             drained: Cell::new(false),
             guessed: Cell::new(false),
             throttled: Cell::new(false),

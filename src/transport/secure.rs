@@ -40,10 +40,6 @@ pub(super) struct Secure {
     busy: Cell<bool>,
     /// The transport was closed while OpenSSL was running: the call must not succeed.
     cancelled: Cell<bool>,
-    /// The last write waits for the peer (renegotiation).
-    write_wants_read: Cell<bool>,
-    /// FIN follows the queued bytes.
-    fin_due: Cell<bool>,
     /// One of the thread's streams that keep OpenSSL's buffers.
     warm: Cell<bool>,
     lease: Cell<Option<Arc<Lease>>>,
@@ -116,8 +112,6 @@ impl Secure {
             broken: Cell::new(false),
             busy: Cell::new(false),
             cancelled: Cell::new(false),
-            write_wants_read: Cell::new(false),
-            fin_due: Cell::new(false),
             warm: Cell::new(false),
             lease: Cell::new(None),
             used: Cell::new(false),
@@ -433,7 +427,7 @@ impl Secure {
         let _busy = self.enter()?;
         stream.note_write();
         self.moved.set(true);
-        self.write_wants_read.set(false);
+        self.bio.write_wants_read.set(false);
         self.bio.flush();
         let mut taken = 0;
         while self.bio.queued() == 0 && taken < bytes.len().min(MOST_A_WRITE) {
@@ -494,7 +488,7 @@ impl Secure {
             Said::Io | Said::Ended => self.inbound_failure(stream),
             Said::NoMemory => Some(stream.fail(Failure::out_of_memory()).clone()),
             Said::WantRead => {
-                self.write_wants_read.set(true);
+                self.bio.write_wants_read.set(true);
                 self.wire_failure(stream)
             }
             Said::Done | Said::WantWrite => self.wire_failure(stream),
@@ -546,7 +540,7 @@ impl Secure {
         self.close_notify();
         drop(busy);
         stream.end_writing();
-        self.fin_due.set(true);
+        self.bio.fin_due.set(true);
         self.flush(stream)
     }
 
@@ -570,7 +564,7 @@ impl Secure {
         if self.bio.queued() > 0 {
             return Err(Stop::Blocked);
         }
-        if self.fin_due.replace(false) {
+        if self.bio.fin_due.replace(false) {
             if let Err(errno) = socket::shut_write(stream.fd()) {
                 return Err(Stop::Failed(stream.fail_io(errno).clone()));
             }
@@ -580,7 +574,7 @@ impl Secure {
 
     #[inline]
     pub(super) fn has_unsent(&self) -> bool {
-        self.bio.queued() > 0 || self.fin_due.get()
+        self.bio.queued() > 0 || self.bio.fin_due.get()
     }
 
     pub(super) fn waits_for(&self, operation: Operation) -> Interest {
@@ -590,7 +584,7 @@ impl Secure {
                 Interest::READ.with(Interest::WRITE)
             }
             Operation::Read => Interest::READ,
-            Operation::Write if self.write_wants_read.get() && self.bio.queued() == 0 => {
+            Operation::Write if self.bio.write_wants_read.get() && self.bio.queued() == 0 => {
                 Interest::READ
             }
             Operation::Write => Interest::WRITE,
