@@ -106,6 +106,10 @@ certs:
 	$(xtask) certs $(build)/certs
 
 c_tests = NETCONN_TEST_CERTS=$(build)/certs NETCONN_TEST_TLS=$(TLS) INCLUDE=include c-tests/run.sh
+# Endurance, adapters and whole programs are about the same code in a build without TLS: that of the build with it.
+ifeq ($(TLS),0)
+folders := evloop dns_cares net_conn netconn netconn_tls no_tls pconn headers host
+endif
 link = -L$(1) -lnetconn -Wl,-rpath,$(1)
 
 check: all certs
@@ -113,7 +117,7 @@ check: all certs
 	    'headers' 'scripts/check-headers.sh' \
 	    'code in the docs' 'scripts/check-doc-code.sh $(build)' \
 	    'libraries' 'scripts/check-libraries.sh $(build) $(openssl)' \
-	    'C tests' "BUILD=$(build)/c-tests LDLIBS='$(call link,$(build))' $(c_tests)" \
+	    'C tests' "BUILD=$(build)/c-tests LDLIBS='$(call link,$(build))' $(c_tests) $(folders)" \
 	    'examples' 'scripts/examples.sh $(build)' \
 	    'Rust tests' '$(CARGO) test $(CARGOFLAGS) --workspace $(features)'
 
@@ -126,11 +130,12 @@ check-loop: all certs
 check-debug: debug certs
 	@NETCONN_TEST_DEBUG=1 BUILD=$(build)/c-tests-debug LDLIBS='$(call link,$(build)/debug)' $(c_tests)
 
+# Many programs wait more than they work, under a checker above all: three at a time keep two cores busy.
 check-valgrind: all certs
-	@BUILD=$(build)/c-tests-valgrind LDLIBS='$(call link,$(build))' RUNNER=valgrind $(c_tests)
+	@JOBS=$${JOBS:-3} BUILD=$(build)/c-tests-valgrind LDLIBS='$(call link,$(build))' RUNNER=valgrind $(c_tests)
 
 check-asan: all certs
-	@BUILD=$(build)/c-tests-asan LDLIBS='$(call link,$(build))' \
+	@JOBS=$${JOBS:-3} BUILD=$(build)/c-tests-asan LDLIBS='$(call link,$(build))' \
 	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' $(c_tests)
 
 examples: all
