@@ -22,7 +22,7 @@
 #   TESTLIBS            what our test peers need, which speak TLS through OpenSSL [-lssl -lcrypto -lpthread]
 #   BUILD               the directory of the binaries and logs [build/c-tests]
 #   RUNNER              a command before each program; `valgrind` alone stands for valgrind with our flags
-#   JOBS                how many run at a time [2]
+#   JOBS                how many run at a time [3]
 #   NETCONN_TEST_CERTS  the test certificates (cargo run -q -p xtask -- certs DIR)
 #   NETCONN_TEST_TLS    0: the library is a build without TLS; what needs it is left out and not counted
 #   SKIPS_AS_FAILS      1: a skipped test is a failed one
@@ -34,7 +34,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 tests=c-tests
 
-: "${CC:=cc}" "${CFLAGS=-O1 -g}" "${INCLUDE:=include}" "${BUILD:=build/c-tests}" "${RUNNER=}" "${JOBS:=2}"
+: "${CC:=cc}" "${CFLAGS=-O1 -g}" "${INCLUDE:=include}" "${BUILD:=build/c-tests}" "${RUNNER=}" "${JOBS:=3}"
 : "${LDLIBS=-Lbuild -lnetconn -Wl,-rpath,$PWD/build}" "${TESTLIBS=-lssl -lcrypto -lpthread}"
 flags="-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -I$INCLUDE"
 

@@ -50,7 +50,7 @@ struct library {
 };
 
 static struct library load(void) {
-    struct library l = {.handle = dlopen("libnetconn.so.0", RTLD_NOW | RTLD_LOCAL)};
+    struct library l = {.handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL)};
     if (!l.handle) {
         fprintf(stderr, "%s\n", dlerror());
         exit(1);
