@@ -622,6 +622,11 @@ static void on_answer(int status, const struct addrinfo *ai, void *arg) {
 }
 
 TEST(lookups_are_asked_again) {
+#ifdef __SANITIZE_ADDRESS__
+    /* The sanitizer's allocator has locks that fork(2) knows nothing of: what a resolver's thread held then, the child waits for
+     * for ever. Without it this child lives on what glibc and the library see to. */
+    return;
+#endif
     struct seen seen = {0};
     setup(&seen);
     evloop_io_free(seen.io);
