@@ -158,8 +158,9 @@ double now(void) {
 void at_end(void (*fn)(void *), void *arg) {
     struct ending *ending = malloc(sizeof *ending);
     if (!ending) test_fail(__FILE__, __LINE__, "out of memory");
-    *ending = (struct ending){fn, arg, endings};
-    endings = ending;
+    *ending = (struct ending){fn, arg, __atomic_load_n(&endings, __ATOMIC_SEQ_CST)};
+    /* Peers' threads come here, too. */
+    while (!__atomic_compare_exchange_n(&endings, &ending->next, ending, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {}
 }
 
 void *alloc(size_t size) {
@@ -233,12 +234,17 @@ long find_pattern_error(const void *buf, size_t len, uint64_t offset) {
     return -1;
 }
 
+/* The last one, off the list; NULL: there is none. One thread takes. */
+static struct ending *take_ending(void) {
+    struct ending *last = __atomic_load_n(&endings, __ATOMIC_SEQ_CST);
+    while (last && !__atomic_compare_exchange_n(&endings, &last, last->next, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {}
+    return last;
+}
+
 static void __attribute__((noreturn)) run_body(struct test_case *test) {
     errno = 0;
     test->body();
-    while (endings) {
-        struct ending *ending = endings;
-        endings = ending->next;
+    for (struct ending *ending; (ending = take_ending()) != NULL;) {
         ending->fn(ending->arg);
         free(ending);
     }

@@ -78,7 +78,8 @@ TEST(ten_thousand_loops) {
     struct server *server = server_start(&(struct server_options){0});
     int threads = thread_count();
     dns_set_cache_ttl(0);
-    repeat(one_loop, (void *)(uintptr_t)server_port(server), load(10000, 2000, 200), SLACK);
+    /* How many threads the resolver has depends on how busy the machine is; less than a byte a loop all the same. */
+    repeat(one_loop, (void *)(uintptr_t)server_port(server), load(10000, 2000, 200), load(8192, 1600, SLACK));
     CHECK_CMP(thread_count(), <=, threads + 4); /* the resolver's */
 }
 
