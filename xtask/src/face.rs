@@ -16,6 +16,10 @@ pub struct Opaque {
 pub struct Source {
     /// `#[no_mangle]` functions.
     pub functions: Vec<String>,
+    /// `#[no_mangle]` objects.
+    pub statics: Vec<String>,
+    /// Public constants.
+    pub constants: Vec<String>,
     /// Public enums.
     pub enums: Vec<String>,
     /// Public structs whose members C programs see.
@@ -41,8 +45,14 @@ fn read_into(source: &mut Source, path: &Path) -> Result<()> {
     let file = syn::parse_file(&text).map_err(|e| told(&e))?;
     for item in &file.items {
         match item {
-            syn::Item::Fn(item) if is_exported(item) => {
+            syn::Item::Fn(item) if is_exported(&item.attrs) => {
                 source.functions.push(item.sig.ident.to_string());
+            }
+            syn::Item::Static(item) if is_exported(&item.attrs) => {
+                source.statics.push(item.ident.to_string());
+            }
+            syn::Item::Const(item) if is_public(&item.vis) => {
+                source.constants.push(item.ident.to_string());
             }
             syn::Item::Enum(item) if is_public(&item.vis) => {
                 source.enums.push(item.ident.to_string());
@@ -69,8 +79,8 @@ fn is_public(visibility: &syn::Visibility) -> bool {
     matches!(visibility, syn::Visibility::Public(_))
 }
 
-fn is_exported(function: &syn::ItemFn) -> bool {
-    let mut attributes = function.attrs.iter();
+fn is_exported(attributes: &[syn::Attribute]) -> bool {
+    let mut attributes = attributes.iter();
     attributes.any(|attribute| attribute.path().is_ident("no_mangle"))
 }
 
