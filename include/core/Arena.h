@@ -12,6 +12,17 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** There is no memory for an arena, or the request is out of range. */
+extern const Except_T Arena_Failed;
+
+#ifdef __cplusplus
+}
+#endif
+
 /** `nbytes` of the arena; see Arena_alloc. */
 #define ALLOC(arena, nbytes) Arena_alloc((arena), (nbytes), __FILE__, __LINE__)
 /** `count` times `nbytes` of the arena, zeroed; see Arena_calloc. */

@@ -31,6 +31,14 @@
 #define EXCEPT_NORETURN __attribute__((noreturn))
 #endif
 
+/** An exception object: `type` is its own address (the identity that EXCEPT compares), `reason` a text. */
+typedef struct Except_T {
+    /** The exported object that names the kind of exception. */
+    const struct Except_T *type;
+    /** What was wrong. */
+    const char *reason;
+} Except_T;
+
 /** The longest reason that is copied, with its NUL; a longer one is kept by its address. */
 #define EXCEPT_REASON_SIZE 1024
 

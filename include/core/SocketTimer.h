@@ -11,4 +11,15 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A timer could not be made. */
+extern const Except_T SocketTimer_Failed;
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif /* NETCONN_CORE_SOCKETTIMER_H */

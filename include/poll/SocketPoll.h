@@ -13,4 +13,15 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A call on a poll set failed. */
+extern const Except_T SocketPoll_Failed;
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif /* NETCONN_POLL_SOCKETPOLL_H */

@@ -21,4 +21,15 @@
 #include <stdint.h>
 #include <time.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A call on a pool failed. */
+extern const Except_T SocketPool_Failed;
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif /* NETCONN_POOL_SOCKETPOOL_H */

@@ -14,4 +14,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A call on a ring buffer failed. */
+extern const Except_T SocketBuf_Failed;
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif /* NETCONN_SOCKET_SOCKETBUF_H */

@@ -25,4 +25,18 @@
 /* Strict C hides the struct in <netdb.h>; a pointer to it must still name the same type. */
 struct addrinfo;
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A helper of `socket/SocketCommon.h` failed. */
+extern const Except_T SocketCommon_Failed;
+
+/** A datagram call failed. */
+extern const Except_T SocketDgram_Failed;
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif /* NETCONN_SOCKET_SOCKETCOMMON_H */

@@ -51,6 +51,17 @@
 #define SOCKET_RECONNECT_MIN_HEALTH_TIMEOUT_MS 100
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A client that stays connected could not be made or changed. */
+extern const Except_T SocketReconnect_Failed;
+
+#ifdef __cplusplus
+}
+#endif
+
 #if SOCKET_HAS_TLS
 
 #endif

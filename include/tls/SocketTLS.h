@@ -29,6 +29,29 @@
 #include <sys/types.h>
 #include <time.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** TLS failed, or was asked of a socket that has none. */
+extern const Except_T SocketTLS_Failed;
+
+/** The handshake failed, or has not been done. */
+extern const Except_T SocketTLS_HandshakeFailed;
+
+/** A certificate was refused. */
+extern const Except_T SocketTLS_VerifyFailed;
+
+/** The TLS protocol was violated. */
+extern const Except_T SocketTLS_ProtocolError;
+
+/** TLS could not be ended in good order. */
+extern const Except_T SocketTLS_ShutdownFailed;
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif
 
 #endif /* NETCONN_TLS_SOCKETTLS_H */

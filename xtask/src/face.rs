@@ -18,6 +18,8 @@ pub struct Source {
     pub functions: Vec<String>,
     /// `#[no_mangle]` objects.
     pub statics: Vec<String>,
+    /// What it takes from C itself, and does not declare to others.
+    pub foreign: Vec<String>,
     /// Public constants.
     pub constants: Vec<String>,
     /// Public enums.
@@ -51,6 +53,11 @@ fn read_into(source: &mut Source, path: &Path) -> Result<()> {
             syn::Item::Static(item) if is_exported(&item.attrs) => {
                 source.statics.push(item.ident.to_string());
             }
+            syn::Item::ForeignMod(item) => {
+                source
+                    .foreign
+                    .extend(item.items.iter().filter_map(foreign_name));
+            }
             syn::Item::Const(item) if is_public(&item.vis) => {
                 source.constants.push(item.ident.to_string());
             }
@@ -73,6 +80,15 @@ fn read_into(source: &mut Source, path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn foreign_name(item: &syn::ForeignItem) -> Option<String> {
+    match item {
+        syn::ForeignItem::Fn(item) => Some(item.sig.ident.to_string()),
+        syn::ForeignItem::Static(item) => Some(item.ident.to_string()),
+        syn::ForeignItem::Type(item) => Some(item.ident.to_string()),
+        _ => None,
+    }
 }
 
 fn is_public(visibility: &syn::Visibility) -> bool {

@@ -20,6 +20,10 @@ use crate::polish::{polish, LINE_LENGTH};
 use crate::Result;
 use std::path::Path;
 
+/// What follows a block for C++ that ends where the next one begins.
+const CLOSED_AND_OPENED: &str =
+    "\n#ifdef __cplusplus\n}\n#endif\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+
 const TEMPLATES: &str = "src/capi/c";
 
 /// All headers of the family as they should be.
@@ -115,7 +119,7 @@ fn header(name: &str, template: &str, faces: &Faces, root: &Path) -> Result<Stri
         text.push_str(&made);
     }
     text.push_str(&format!("\n#endif /* {guard} */\n"));
-    Ok(text)
+    Ok(text.replace(CLOSED_AND_OPENED, "\n"))
 }
 
 /// In C++ a typedef may not have the name of a struct that it does not stand for.
@@ -181,7 +185,7 @@ fn from(what: &str, faces: &Faces, root: &Path) -> Result<String> {
             export.exclude.push(alias.clone());
         }
     }
-    for item in items().filter(|item| !wanted(item)) {
+    for item in items().filter(|item| !wanted(item)).chain(&source.foreign) {
         export.exclude.push(item.clone());
     }
     let types = [&source.enums, &source.structs, &source.aliases];
