@@ -8,8 +8,25 @@
 #include "core/SocketConfig.h"
 
 #include <stdint.h>
-#include <sys/time.h>
+#include <sys/select.h>
 #include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The monotonic clock, in milliseconds. */
+int64_t Socket_get_monotonic_ms(void);
+
+/** The monotonic clock, in microseconds. */
+uint64_t Socket_get_monotonic_us(void);
+
+/** The monotonic clock, in nanoseconds. */
+uint64_t Socket_get_monotonic_ns(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 /** Milliseconds as seconds and nanoseconds. */
 static inline struct timespec socket_util_ms_to_timespec(unsigned long ms) {
