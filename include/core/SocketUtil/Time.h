@@ -8,7 +8,6 @@
 #include "core/SocketConfig.h"
 
 #include <stdint.h>
-#include <sys/select.h>
 #include <time.h>
 
 #ifdef __cplusplus
@@ -27,6 +26,9 @@ uint64_t Socket_get_monotonic_ns(void);
 #ifdef __cplusplus
 }
 #endif
+
+/* Strict C99 has no struct timespec. */
+#if defined(__cplusplus) || !defined(__STRICT_ANSI__) || defined(_POSIX_C_SOURCE) || __STDC_VERSION__ >= 201112L
 
 /** Milliseconds as seconds and nanoseconds. */
 static inline struct timespec socket_util_ms_to_timespec(unsigned long ms) {
@@ -52,5 +54,7 @@ static inline struct timespec socket_util_timespec_add(struct timespec a, struct
     }
     return sum;
 }
+
+#endif
 
 #endif /* NETCONN_CORE_SOCKETUTIL_TIME_H */
