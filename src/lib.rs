@@ -12,6 +12,7 @@
 //! - [`transport`]: what bytes travel on: a TCP or Unix stream, plain or TLS; one read/write/shutdown surface
 //! - [`conn`]: `machine` and `race`, the pure state machine, and `driver`, the machine on a loop
 //! - [`pool`]: idle connections by key, to be used again
+//! - [`socket`]: `Socket_T` and what stands on it: options, time-outs, data, TLS, poll sets, pools
 //! - [`capi`]: one file per public header: the only place with exported `extern "C"` functions
 
 pub mod capi;
@@ -22,6 +23,7 @@ pub mod errno;
 pub mod evloop;
 pub mod log;
 pub mod pool;
+pub mod socket;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(not(feature = "tls"))]

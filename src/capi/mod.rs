@@ -4,6 +4,7 @@
 mod addrinfo;
 pub mod dns_cares;
 pub mod evloop;
+pub mod except;
 pub mod guard;
 pub mod net_conn;
 pub mod net_conn_info;
@@ -15,5 +16,10 @@ pub mod netconn_tls;
 pub mod netconn_tls_secrets;
 pub mod netconn_tls_sessions;
 pub mod pconn;
+pub mod raise;
+pub mod shim;
+pub mod socket;
+pub mod socket_error;
+pub mod socket_time;
 pub mod tls_types;
 pub mod types;

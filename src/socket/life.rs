@@ -1,0 +1,120 @@
+//! Making sockets and counting them.
+
+use super::error::{Error, Kind};
+use super::handle::{self, Handle};
+use super::object::Socket;
+use crate::errno::Errno;
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// How many sockets are live in this process.
+pub fn live_count() -> i32 {
+    handle::live()
+}
+
+/// A new socket: close-on-exec and blocking.
+pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<&'static Handle, Error> {
+    if ![libc::AF_INET, libc::AF_INET6, libc::AF_UNIX].contains(&domain) {
+        return Err(Error::invalid(
+            Kind::Socket,
+            format!("socket: {domain} is no domain of this library (AF_INET, AF_INET6, AF_UNIX)"),
+        ));
+    }
+    if ![libc::SOCK_STREAM, libc::SOCK_DGRAM].contains(&kind) {
+        return Err(Error::invalid(
+            Kind::Socket,
+            format!("socket: {kind} is no type of this library (SOCK_STREAM, SOCK_DGRAM)"),
+        ));
+    }
+    if ![0, libc::IPPROTO_TCP, libc::IPPROTO_UDP].contains(&protocol) {
+        return Err(Error::invalid(
+            Kind::Socket,
+            format!(
+                "socket: {protocol} is no protocol of this library (0, IPPROTO_TCP, IPPROTO_UDP)"
+            ),
+        ));
+    }
+    // SAFETY: no memory is involved.
+    let fd = unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol) };
+    if fd < 0 {
+        return Err(Error::system(Kind::Socket, "socket", Errno::last()));
+    }
+    // SAFETY: just made, and nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(Handle::new(Socket::new(fd, domain, kind)))
+}
+
+/// A connected pair of Unix sockets: close-on-exec and blocking.
+pub fn pair(kind: c_int) -> Result<(&'static Handle, &'static Handle), Error> {
+    if ![libc::SOCK_STREAM, libc::SOCK_DGRAM].contains(&kind) {
+        return Err(Error::invalid(
+            Kind::Socket,
+            format!("socketpair: {kind} is no type of this library (SOCK_STREAM, SOCK_DGRAM)"),
+        ));
+    }
+    let mut fds = [-1; 2];
+    // SAFETY: room for two descriptors.
+    let made = unsafe {
+        libc::socketpair(
+            libc::AF_UNIX,
+            kind | libc::SOCK_CLOEXEC,
+            0,
+            fds.as_mut_ptr(),
+        )
+    };
+    if made < 0 {
+        return Err(Error::system(Kind::Socket, "socketpair", Errno::last()));
+    }
+    let [first, second] = fds.map(|fd| {
+        // SAFETY: just made, and nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Handle::new(Socket::new(fd, libc::AF_UNIX, kind))
+    });
+    Ok((first, second))
+}
+
+/// Takes a descriptor over and makes it non-blocking; when this fails it stays the caller's, as it was.
+///
+/// # Safety
+/// `fd` is open, and the caller gives it up if this succeeds.
+pub unsafe fn take_over(fd: RawFd) -> Result<&'static Handle, Error> {
+    let failed = |errno| {
+        Error::system(
+            Kind::Socket,
+            format_args!("descriptor {fd} cannot be taken over"),
+            errno,
+        )
+    };
+    let domain = option(fd, libc::SO_DOMAIN).map_err(failed)?;
+    let kind = option(fd, libc::SO_TYPE).map_err(failed)?;
+    // SAFETY: no memory is involved.
+    unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        if flags < 0 || libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) < 0 {
+            return Err(failed(Errno::last()));
+        }
+    }
+    // SAFETY: the caller's promise.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(Handle::new(Socket::new(fd, domain, kind)))
+}
+
+fn option(fd: RawFd, name: c_int) -> Result<c_int, Errno> {
+    let mut value: c_int = 0;
+    let mut len = std::mem::size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: `value` has room for the `len` bytes of an int.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &mut len,
+        )
+    };
+    if result == 0 {
+        Ok(value)
+    } else {
+        Err(Errno::last())
+    }
+}

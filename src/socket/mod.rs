@@ -1,0 +1,21 @@
+//! The Socket family: `Socket_T` and what stands on it. Sockets that block or do not, their options and time-outs, data,
+//! TLS on them, poll sets, pools. Stands on `transport/`, `tls/`, `dns/` and the loop's readiness code.
+//!
+//! Knows no C types beyond those of the system, and no exceptions: a function returns an [`Error`], whose [`Kind`] says
+//! which exception the face raises. A program's callbacks are closures that give back what was [`Thrown`] in them; nothing is
+//! borrowed and no lock is held while one runs.
+//!
+//! - [`error`]: what went wrong, and as which kind
+//! - [`handle`]: what a `Socket_T` points to, for ever
+//! - [`object`]: the socket behind a live handle
+//! - [`life`]: making and ending them
+
+mod error;
+mod handle;
+mod life;
+mod object;
+
+pub use error::{Error, Kind, Thrown};
+pub use handle::Handle;
+pub use life::{live_count, new, pair, take_over};
+pub use object::Socket;
