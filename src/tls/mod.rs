@@ -44,6 +44,7 @@ mod tests;
 pub use context::Context;
 pub use hold::Hold;
 pub use openssl_sys::SSL;
+pub use owned::wipe;
 pub use queue::with_clean_queue;
 pub use session::Session;
 pub use terms::Terms;
