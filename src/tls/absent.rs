@@ -8,7 +8,7 @@
 mod types;
 
 pub use types::{
-    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer,
+    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer, Place,
     SessionStore, Trust, Verify, VerifyCallback,
 };
 
@@ -124,6 +124,33 @@ impl Session {
         terms() -> Terms;
         early_data_accepted() -> bool;
         peer_certificate() -> Option<Certificate>;
+        saved(Option<&Place>) -> Option<Saved>;
+        is_before_handshake() -> bool;
+    }
+
+    /// Nothing can be offered.
+    pub fn offer(&self, _: &Saved, _: impl Fn() -> Option<Place> + 'static) -> bool {
+        match *self {}
+    }
+}
+
+/// No session can be saved.
+#[derive(Debug)]
+pub enum Saved {}
+
+impl Saved {
+    unreachable_methods! {
+        expired() -> bool;
+    }
+
+    /// There are no bytes of one.
+    pub fn with_bytes<R>(&self, _: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        match *self {}
+    }
+
+    /// No bytes are one.
+    pub fn from_bytes(_: &[u8]) -> Option<Saved> {
+        None
     }
 }
 

@@ -349,6 +349,10 @@ impl Context {
         Arc::clone(&slot)
     }
 
+    pub(super) fn handed_out(&self) -> usize {
+        self.handed_out.load(Ordering::Acquire)
+    }
+
     /// For this room: as [`Context::ssl_ctx`], for what the settings know of.
     pub(super) fn raw(&self) -> *mut ffi::SSL_CTX {
         self.ssl_ctx.as_ptr()

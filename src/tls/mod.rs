@@ -4,7 +4,7 @@
 //! - [`owned`]: references to OpenSSL's objects
 //! - [`pem`], [`password`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
-//! - [`alpn`], [`sessions`], [`key`], [`outside`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
+//! - [`alpn`], [`sessions`], [`key`], [`outside`], [`saved`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
 //! - [`keylog`]: what goes to a file
 //! - [`ssl_ctx`], [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
 //! - [`types`]: the plain values that pass between this room and others
@@ -27,6 +27,7 @@ mod owned;
 mod password;
 mod pem;
 mod queue;
+mod saved;
 mod scope;
 mod session;
 mod sessions;
@@ -45,10 +46,11 @@ pub use context::Context;
 pub use hold::Hold;
 pub use openssl_sys::SSL;
 pub use queue::with_clean_queue;
+pub use saved::Saved;
 pub use session::Session;
 pub use terms::Terms;
 pub use types::{
-    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer,
+    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer, Place,
     SessionStore, Trust, Verify, VerifyCallback,
 };
 

@@ -5,6 +5,7 @@ use super::context::{Context, Settings};
 use super::explain;
 use super::outside;
 use super::queue;
+use super::saved;
 use super::sessions::SslSession;
 use super::sys;
 use super::tickets;
@@ -32,6 +33,9 @@ pub(super) struct State {
     /// The program is still to be asked for a session to resume.
     ask_outside: Cell<bool>,
     refusal: OnceCell<Box<Refusal>>,
+    /// As [`saved::handed_out`] says.
+    handed_out: Option<usize>,
+    slot: saved::Slot,
 }
 
 impl State {
@@ -71,6 +75,15 @@ impl State {
     pub(super) fn believes(&self, ssl: *mut ffi::SSL) -> bool {
         self.mode == Verify::None
             || (verify_code(ssl) == ffi::X509_V_OK && self.refusal.get().is_none())
+    }
+
+    /// What of the `SSL_CTX` the program may have changed, as a number; `None`: it is not known.
+    pub(super) fn handed_out(&self) -> Option<usize> {
+        self.handed_out
+    }
+
+    pub(super) fn slot(&self) -> &saved::Slot {
+        &self.slot
     }
 
     /// A certificate was looked at.
@@ -153,6 +166,8 @@ impl Session {
             verified: Cell::new(false),
             ask_outside: Cell::new(ask_outside),
             refusal: OnceCell::new(),
+            handed_out: saved::handed_out(context, generation),
+            slot: saved::Slot::default(),
         });
         let failed = || queue::error("TLS: a new session");
         let session = Session {
@@ -169,7 +184,7 @@ impl Session {
         }
     }
 
-    fn state(&self) -> &State {
+    pub(super) fn state(&self) -> &State {
         // SAFETY: made in `new`, freed in `drop`, never borrowed mutably.
         unsafe { self.state.as_ref() }
     }
@@ -213,9 +228,11 @@ impl Session {
         }
     }
 
-    /// To be called before the first step of the handshake, as a part of it: lets the program give a session to resume.
+    /// To be called before the first step of the handshake, as a part of it: settles which session is resumed, and lets the
+    /// program give one.
     pub fn recall(&self) {
         let state = self.state();
+        saved::settle(self);
         if !state.ask_outside.replace(false) || state.context.is_freed() {
             return;
         }

@@ -4,6 +4,7 @@ mod alpn;
 mod identity;
 mod protocol;
 mod resumption;
+mod saved;
 mod verification;
 
 use super::*;
