@@ -20,5 +20,6 @@ pub mod raise;
 pub mod shim;
 pub mod socket;
 pub mod socket_error;
+pub mod socket_time;
 pub mod tls_types;
 pub mod types;
