@@ -115,7 +115,7 @@ impl Saved {
             let age = now.saturating_sub(ffi::SSL_SESSION_get_time(session));
             match sys::SSL_SESSION_get_ticket_lifetime_hint(session) {
                 0 => false,
-                hint => u64::try_from(age).is_ok_and(|age| age > u64::from(hint)),
+                hint => age > i64::try_from(hint).unwrap_or(i64::MAX),
             }
         };
         stale || !sessions::usable(&self.session, now)
