@@ -60,7 +60,6 @@ try_family() {
     fi
 }
 
-# Without the system's OpenSSL the headers stand in the build's own directory as those of a build without TLS.
 family= family_backwards=
 for header in $(cd include && find . -mindepth 2 -name '*.h' ! -path './adapters/*' | sed 's|^\./||' | LC_ALL=C sort); do
     include="#include \"$header\"\n"

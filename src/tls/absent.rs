@@ -8,8 +8,8 @@
 mod types;
 
 pub use types::{
-    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer, Place,
-    SessionStore, Trust, Verify, VerifyCallback,
+    AlpnCallback, AlpnDecider, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback,
+    Peer, Place, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
 };
 
 use crate::errno::Errno;
@@ -101,6 +101,8 @@ impl Context {
         connect(Peer<'_>) -> Result<Session, Error>;
         accept() -> Result<Session, Error>;
         terms(&str) -> Terms;
+        timeouts() -> Timeouts;
+        for_socket(*mut c_void) -> Result<Session, Error>;
     }
 }
 
@@ -126,6 +128,9 @@ impl Session {
         peer_certificate() -> Option<Certificate>;
         saved(Option<&Place>) -> Option<Saved>;
         is_before_handshake() -> bool;
+        set_hostname(&str) -> Result<(), Error>;
+        ready_to_shake() -> Result<(), Failure>;
+        caught() -> Option<Thrown>;
     }
 
     /// Nothing can be offered.

@@ -138,8 +138,10 @@ fn purpose_of(session: &Session, place: &Place) -> Option<Scope> {
         port: &place.port,
         server_name: "",
     };
-    let key = session_key(&peer, name, mode, &session.settings().alpn);
-    scope::of_key(&key).ok()
+    let key = session_key(&peer, name.as_deref(), mode, &session.settings().alpn);
+    // The families look for names in different places.
+    let family = session.state().place();
+    scope::of_key(&format!("{family:?} {key}")).ok()
 }
 
 /// Whether the peer of this session would be asked nothing more by this connection.

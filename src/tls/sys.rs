@@ -95,6 +95,12 @@ extern "C" {
         engine: *mut openssl_sys::ENGINE,
     ) -> c_int;
     pub(super) fn SSL_certs_clear(ssl: *mut SSL);
+    pub(super) fn SSL_in_before(ssl: *const SSL) -> c_int;
+    pub(super) fn SSL_CTX_set_cert_cb(
+        ctx: *mut SSL_CTX,
+        cb: Option<unsafe extern "C" fn(*mut SSL, *mut c_void) -> c_int>,
+        arg: *mut c_void,
+    );
     pub(super) fn SSL_CTX_set_default_passwd_cb(
         ctx: *mut SSL_CTX,
         cb: openssl_sys::pem_password_cb,
@@ -141,7 +147,6 @@ extern "C" {
     pub(super) fn SSL_SESSION_dup(session: *const SSL_SESSION) -> *mut SSL_SESSION;
     pub(super) fn SSL_SESSION_get_ticket_lifetime_hint(session: *const SSL_SESSION) -> c_ulong;
     pub(super) fn SSL_get1_session(ssl: *mut SSL) -> *mut SSL_SESSION;
-    pub(super) fn SSL_in_before(ssl: *const SSL) -> c_int;
     pub(super) fn SSL_SESSION_get0_peer(session: *mut SSL_SESSION) -> *mut X509;
     pub(super) fn SSL_SESSION_get0_hostname(session: *const SSL_SESSION) -> *const c_char;
     pub(super) fn SSL_SESSION_get0_alpn_selected(

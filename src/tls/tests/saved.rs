@@ -299,3 +299,62 @@ fn a_session_over_which_a_connection_fails_is_not_offered_again() {
         assert!(saved.expired());
     }
 }
+
+/// A client for sockets, whose hostname comes after it was made.
+fn for_socket(client: &Arc<Context>) -> Session {
+    client.for_socket(std::ptr::null_mut()).unwrap()
+}
+
+fn shaken(session: Session, server: &Arc<Context>) -> Ends {
+    let ends = Ends::new(session, server.for_socket(std::ptr::null_mut()).unwrap());
+    ends.client.recall();
+    match ends.shake() {
+        (Step::Done, Step::Done) => ends.exchange().unwrap(),
+        other => panic!("{other:?}"),
+    }
+    ends
+}
+
+#[test]
+fn of_sockets_the_hostname_may_come_after_the_offer() {
+    for version in BOTH {
+        let (client, server) = (of(version), server(&SERVER));
+        let first = for_socket(&client);
+        first.set_hostname("shop.example").unwrap();
+        let ends = shaken(first, &server);
+        let saved = bytes(&ends.client.saved(Some(&here())).unwrap());
+        for (name, resumed) in [("Shop.Example", true), ("www.shop.example", false)] {
+            let session = for_socket(&client);
+            let saved = Saved::from_bytes(&saved).unwrap();
+            assert!(session.offer(&saved, || Some(here())));
+            session.set_hostname(name).unwrap();
+            let ends = shaken(session, &server);
+            assert_eq!(ends.client.reused(), resumed, "{name}");
+            ends.close();
+        }
+        // A connection of the other family looks for the name in another place of the certificate.
+        let saved = Saved::from_bytes(&saved).unwrap();
+        assert!(!fresh(&client, SHOP).offer(&saved, || Some(here())));
+    }
+}
+
+#[test]
+fn a_hostname_on_a_context_that_verifies_nothing_is_verified() {
+    for version in BOTH {
+        let (client, server) = (of(version), server(&SERVER));
+        client.set_verify(Verify::None).unwrap();
+        let ends = shaken(for_socket(&client), &server);
+        let unverified = bytes(&ends.client.saved(Some(&here())).unwrap());
+        for (name, resumed) in [(None, true), (Some("shop.example"), false)] {
+            let session = for_socket(&client);
+            let saved = Saved::from_bytes(&unverified).unwrap();
+            assert!(session.offer(&saved, || Some(here())));
+            if let Some(name) = name {
+                session.set_hostname(name).unwrap();
+            }
+            let ends = shaken(session, &server);
+            assert_eq!(ends.client.reused(), resumed, "{name:?}");
+            ends.close();
+        }
+    }
+}
