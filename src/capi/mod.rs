@@ -21,5 +21,8 @@ pub mod shim;
 pub mod socket;
 pub mod socket_error;
 pub mod socket_time;
+pub mod socket_tls_config;
+pub mod socket_tls_context;
+pub mod socket_tls_types;
 pub mod tls_types;
 pub mod types;
