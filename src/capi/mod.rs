@@ -19,6 +19,7 @@ pub mod pconn;
 pub mod raise;
 pub mod shim;
 pub mod socket;
+pub mod socket_dns;
 pub mod socket_error;
 pub mod socket_time;
 pub mod socket_tls_config;

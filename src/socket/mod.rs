@@ -9,8 +9,11 @@
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle
 //! - [`life`]: making and ending them
+//! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
 
+pub mod dns;
 mod error;
+mod event;
 mod handle;
 mod life;
 mod object;
