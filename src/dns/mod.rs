@@ -5,10 +5,11 @@
 //! A question about a literal is answered by [`literal`] alone. Any other goes to the resolver (`resolver`), which has it
 //! in its cache (`cache`) or has a thread ask the system (`system`) or the program's own resolver (`custom`), and puts the addresses into the order to try them
 //! (`order`). `service`, `idna` and `status` are the vocabulary. This file joins the resolver, which knows threads but no
-//! loops, to the loop that wants the answer.
+//! loops, to the loop that wants the answer; `direct` is for those who have no loop.
 
 mod cache;
 mod custom;
+mod direct;
 mod idna;
 mod literal;
 mod order;
@@ -21,7 +22,9 @@ mod tests;
 
 pub use self::idna::to_ascii;
 pub use custom::Custom;
+pub use direct::{inquire, wait_for, Inquiry, TIMED_OUT};
 pub use literal::literal;
+pub(crate) use resolver::SignalsBlocked;
 pub use status::{status_text, ResolveError};
 
 use crate::clock::Nanos;
@@ -29,7 +32,7 @@ use crate::errno::Errno;
 use crate::evloop::{self, AttachKey, Attached, Completer, Completion, Loop, Task};
 use resolver::{LookUp, Reply, Resolver, Ticket};
 use service::Service;
-use status::eai;
+pub(crate) use status::eai;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::rc::{Rc, Weak};

@@ -1,6 +1,6 @@
 //! What happens to sockets, told to whoever registered for it: in the thread where it happens, with no lock held.
 
-use super::error::{Error, Thrown};
+use super::error::{Error, Kind, Thrown};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many may be registered at a time.
@@ -97,5 +97,20 @@ pub fn emit(event: &Event<'_>) -> Result<(), Error> {
     match thrown {
         Some(thrown) => Err(thrown.into_error()),
         None => Ok(()),
+    }
+}
+
+/// A lookup has waited too long. Told on a thread of the library: what a handler throws there is said in the log.
+pub(super) fn dns_timeout(host: &str, port: u16) {
+    let port = i32::from(port);
+    if let Err(error) = emit(&Event::DnsTimeout { host, port }) {
+        let Kind::Thrown(thrown) = &error.kind else {
+            return;
+        };
+        crate::log!(
+            Error,
+            "a handler of events has raised on a thread of the library: {}",
+            thrown.reason.to_string_lossy()
+        );
     }
 }

@@ -12,8 +12,10 @@
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle
 //! - [`life`]: making and ending them
+//! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
 
 pub mod arena;
+pub mod dns;
 pub mod errno_class;
 mod error;
 pub mod event;
