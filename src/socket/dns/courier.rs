@@ -5,8 +5,8 @@ use super::table::Table;
 use crate::clock::{self, SECOND};
 use crate::dns::SignalsBlocked;
 use crate::errno::Errno;
-use std::sync::{Condvar, PoisonError};
 use std::os::unix::thread::JoinHandleExt;
+use std::sync::{Condvar, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
