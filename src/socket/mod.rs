@@ -5,15 +5,20 @@
 //! which exception the face raises. A program's callbacks are closures that give back what was [`Thrown`] in them; nothing is
 //! borrowed and no lock is held while one runs.
 //!
+//! - [`arena`]: memory that goes all at once
+//! - [`errno_class`]: what kind of trouble an error number is
+//! - [`event`]: what happens to sockets, told to whoever registered
 //! - [`error`]: what went wrong, and as which kind
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle
 //! - [`life`]: making and ending them
 //! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
 
+pub mod arena;
 pub mod dns;
+pub mod errno_class;
 mod error;
-mod event;
+pub mod event;
 mod handle;
 mod life;
 mod object;

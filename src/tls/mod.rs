@@ -52,7 +52,7 @@ mod tests;
 pub use ciphers::{cipher_list_matches, ciphersuites_match};
 pub use context::Context;
 pub use hold::Hold;
-pub use openssl_sys::{SSL, X509};
+pub use openssl_sys::{SSL, X509, X509_STORE_CTX};
 pub use owned::wipe;
 pub use peer::{verify_code_text, Chain};
 pub use queue::with_clean_queue;
