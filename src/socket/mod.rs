@@ -22,6 +22,7 @@ pub mod event;
 mod handle;
 mod life;
 mod object;
+mod reconnect;
 
 pub use error::{Error, Kind, Thrown};
 pub use handle::Handle;

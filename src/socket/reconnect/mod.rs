@@ -1,0 +1,6 @@
+//! `SocketReconnect_T`
+
+mod machine;
+#[cfg(test)]
+mod machine_tests;
+mod policy;
