@@ -5,19 +5,26 @@
 //! which exception the face raises. A program's callbacks are closures that give back what was [`Thrown`] in them; nothing is
 //! borrowed and no lock is held while one runs.
 //!
+//! - `buf`: a ring buffer
 //! - [`error`]: what went wrong, and as which kind
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle
 //! - [`life`]: making and ending them
+//! - [`pool`]: sockets in slots with buffers
 //! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
 
+mod arena;
+mod buf;
 pub mod dns;
 mod error;
 mod event;
 mod handle;
 mod life;
 mod object;
+pub mod pool;
 
+pub use arena::Arena;
+pub use buf::Buf;
 pub use error::{Error, Kind, Thrown};
 pub use handle::Handle;
 pub use life::{live_count, new, pair, take_over};
