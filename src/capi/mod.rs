@@ -2,6 +2,7 @@
 //! guard, converts back. The only place with exported functions.
 
 mod addrinfo;
+pub mod arena;
 pub mod dns_cares;
 pub mod evloop;
 pub mod except;
@@ -18,16 +19,18 @@ pub mod netconn_tls_sessions;
 pub mod pconn;
 pub mod raise;
 pub mod shim;
-pub mod arena;
 pub mod socket;
 pub mod socket_buf;
+pub mod socket_config;
 pub mod socket_connection;
+pub mod socket_dns;
+pub mod socket_error;
+pub mod socket_event;
+pub mod socket_log;
 pub mod socket_pool;
 pub mod socket_pool_drain;
 pub mod socket_pool_limits;
 pub mod socket_pool_statistics;
-pub mod socket_dns;
-pub mod socket_error;
 pub mod socket_time;
 pub mod socket_tls_config;
 pub mod socket_tls_context;

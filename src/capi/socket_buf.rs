@@ -3,7 +3,7 @@
 // C names.
 #![allow(non_camel_case_types)]
 
-use super::arena::{arena, Arena_T};
+use super::arena::{self, Arena_T};
 use super::raise::{raising, violated};
 use super::types::c_bool;
 use crate::socket::{Buf, Error, Kind};
@@ -40,16 +40,16 @@ fn place(function: &str, data: *const c_void, len: usize) -> Result<(), Error> {
 /// # Safety
 /// `arena` is NULL or a live arena.
 #[no_mangle]
-pub unsafe extern "C" fn SocketBuf_new(arena_: Arena_T, capacity: usize) -> SocketBuf_T {
+pub unsafe extern "C" fn SocketBuf_new(arena: Arena_T, capacity: usize) -> SocketBuf_T {
     raising(c"SocketBuf_new", || {
-        if arena_.is_null() {
+        if arena.is_null() {
             return Err(Error::invalid(
                 Kind::Buf,
                 "SocketBuf_new: the arena is NULL",
             ));
         }
         // SAFETY: the caller's promise.
-        let arena = unsafe { arena(arena_) }?;
+        let arena = unsafe { arena::arena(arena) }?;
         Buf::new(arena, capacity).map(|buf| buf.as_ptr())
     })
 }
@@ -260,7 +260,11 @@ pub unsafe extern "C" fn SocketBuf_readptr(buf: SocketBuf_T, len: *mut usize) ->
         let (at, count) = unsafe { live(c"SocketBuf_readptr", buf) }.readable();
         // SAFETY: not NULL, and the caller's promise.
         unsafe { *len = count };
-        Ok(if count == 0 { std::ptr::null() } else { at.cast() })
+        Ok(if count == 0 {
+            std::ptr::null()
+        } else {
+            at.cast()
+        })
     })
 }
 
@@ -399,9 +403,8 @@ pub unsafe extern "C" fn SocketBuf_readv(
         let mut sum = 0;
         for entry in entries {
             // SAFETY: the caller's promise.
-            let count = unsafe {
-                live(c"SocketBuf_readv", buf).read(entry.iov_base.cast(), entry.iov_len)
-            };
+            let count =
+                unsafe { live(c"SocketBuf_readv", buf).read(entry.iov_base.cast(), entry.iov_len) };
             sum += count;
             if count < entry.iov_len {
                 break;

@@ -4,7 +4,7 @@
 // C names, and enums that only C programs use.
 #![allow(non_camel_case_types, dead_code)]
 
-use super::arena::{arena, Arena_T};
+use super::arena::{self, Arena_T};
 use super::raise::{raising, violated};
 use super::shim::catching;
 use super::socket::Socket_T;
@@ -76,7 +76,7 @@ pub(super) unsafe fn given(function: &str, pool: SocketPool_T) -> Result<Arc<Poo
 }
 
 /// The handle of a socket, live or not.
-pub(super) fn socket(function: &str, socket: Socket_T) -> Result<&'static Handle, Error> {
+pub(super) fn handle(function: &str, socket: Socket_T) -> Result<&'static Handle, Error> {
     // SAFETY: NULL, or a handle that this library gave out; its memory is never given back.
     unsafe { socket.as_ref() }.ok_or_else(|| null(function, "socket"))
 }
@@ -100,16 +100,16 @@ pub(super) fn connection(found: Option<&'static Connection>) -> Connection_T {
 /// `arena` is NULL or a live arena that outlives the pool.
 #[no_mangle]
 pub unsafe extern "C" fn SocketPool_new(
-    arena_: Arena_T,
+    arena: Arena_T,
     maxconns: usize,
     bufsize: usize,
 ) -> SocketPool_T {
     raising(c"SocketPool_new", || {
-        if arena_.is_null() {
+        if arena.is_null() {
             return Err(null("SocketPool_new", "arena"));
         }
         // SAFETY: the caller's promise.
-        let pool = unsafe { Pool::new(arena(arena_)?, maxconns, bufsize) }?;
+        let pool = unsafe { Pool::new(arena::arena(arena)?, maxconns, bufsize) }?;
         Ok(Arc::into_raw(Arc::new(pool)))
     })
 }
@@ -147,11 +147,11 @@ pub unsafe extern "C" fn SocketPool_free(pool: *mut SocketPool_T) {
 /// # Safety
 /// `pool` is NULL or was not freed.
 #[no_mangle]
-pub unsafe extern "C" fn SocketPool_add(pool: SocketPool_T, socket_: Socket_T) -> Connection_T {
+pub unsafe extern "C" fn SocketPool_add(pool: SocketPool_T, socket: Socket_T) -> Connection_T {
     raising(c"SocketPool_add", || {
         // SAFETY: the caller's promise.
         let pool = unsafe { given("SocketPool_add", pool) }?;
-        let socket = socket("SocketPool_add", socket_)?;
+        let socket = handle("SocketPool_add", socket)?;
         pool.add(socket).map(connection)
     })
 }
@@ -164,11 +164,11 @@ pub unsafe extern "C" fn SocketPool_add(pool: SocketPool_T, socket_: Socket_T) -
 /// # Safety
 /// `pool` is NULL or was not freed.
 #[no_mangle]
-pub unsafe extern "C" fn SocketPool_get(pool: SocketPool_T, socket_: Socket_T) -> Connection_T {
+pub unsafe extern "C" fn SocketPool_get(pool: SocketPool_T, socket: Socket_T) -> Connection_T {
     raising(c"SocketPool_get", || {
         // SAFETY: the caller's promise.
         let pool = unsafe { given("SocketPool_get", pool) }?;
-        let socket = socket("SocketPool_get", socket_)?;
+        let socket = handle("SocketPool_get", socket)?;
         pool.get(socket).map(connection)
     })
 }
@@ -183,11 +183,11 @@ pub unsafe extern "C" fn SocketPool_get(pool: SocketPool_T, socket_: Socket_T) -
 /// # Safety
 /// `pool` is NULL or was not freed.
 #[no_mangle]
-pub unsafe extern "C" fn SocketPool_remove(pool: SocketPool_T, socket_: Socket_T) {
+pub unsafe extern "C" fn SocketPool_remove(pool: SocketPool_T, socket: Socket_T) {
     raising(c"SocketPool_remove", || {
         // SAFETY: the caller's promise.
         let pool = unsafe { given("SocketPool_remove", pool) }?;
-        pool.remove(socket("SocketPool_remove", socket_)?);
+        pool.remove(handle("SocketPool_remove", socket)?);
         Ok(())
     })
 }

@@ -5,7 +5,10 @@
 //! which exception the face raises. A program's callbacks are closures that give back what was [`Thrown`] in them; nothing is
 //! borrowed and no lock is held while one runs.
 //!
-//! - `buf`: a ring buffer
+//! - [`arena`]: memory that goes all at once
+//! - [`buf`]: a ring buffer
+//! - [`errno_class`]: what kind of trouble an error number is
+//! - [`event`]: what happens to sockets, told to whoever registered
 //! - [`error`]: what went wrong, and as which kind
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle
@@ -13,17 +16,17 @@
 //! - [`pool`]: sockets in slots with buffers
 //! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
 
-mod arena;
-mod buf;
+pub mod arena;
+pub mod buf;
 pub mod dns;
+pub mod errno_class;
 mod error;
-mod event;
+pub mod event;
 mod handle;
 mod life;
 mod object;
 pub mod pool;
 
-pub use arena::Arena;
 pub use buf::Buf;
 pub use error::{Error, Kind, Thrown};
 pub use handle::Handle;

@@ -118,8 +118,7 @@ impl State {
 
     /// How many more connections it takes.
     fn room(&self) -> usize {
-        self.max
-            .saturating_sub(self.slots.len() - self.free.len())
+        self.max.saturating_sub(self.slots.len() - self.free.len())
     }
 
     fn find(&self, socket: &Handle) -> Option<&'static Connection> {
@@ -129,7 +128,9 @@ impl State {
     /// Takes a connection out: from now on nobody finds it.
     fn take(&mut self, connection: &'static Connection) -> Option<Leaving> {
         let serial = connection.serial();
-        self.by_age.get(&serial).filter(|c| ptr::eq(**c, connection))?;
+        self.by_age
+            .get(&serial)
+            .filter(|c| ptr::eq(**c, connection))?;
         // SAFETY: handles are never given back.
         let socket: &'static Handle = unsafe { connection.socket().as_ref() }?;
         self.by_age.remove(&serial);
@@ -376,10 +377,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let state = self
-            .state
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         for connection in state.by_age.values() {
             // SAFETY: the arena outlives the pool.
             unsafe { connection.wipe() };

@@ -86,7 +86,10 @@ impl Pool {
             // SAFETY: handles are never given back.
             let socket = unsafe { connection.socket().as_ref() }.and_then(|s| s.socket());
             let stale = state.idle_timeout > 0 && idle >= state.idle_timeout;
-            (socket.map_or(Health::Failed, |s| look(s.fd(), s.kind())), stale)
+            (
+                socket.map_or(Health::Failed, |s| look(s.fd(), s.kind())),
+                stale,
+            )
         };
         let mut state = self.lock();
         state.counters.checks += 1;

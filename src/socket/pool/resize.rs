@@ -45,13 +45,8 @@ impl Pool {
             state.slots.push(new);
             state.free.insert(0, new);
         }
-        let mut missing = wanted.saturating_sub(
-            state
-                .slots
-                .iter()
-                .filter(|slot| slot.has_buffers())
-                .count(),
-        );
+        let mut missing =
+            wanted.saturating_sub(state.slots.iter().filter(|slot| slot.has_buffers()).count());
         for slot in state.slots.iter().rev() {
             if missing == 0 {
                 break;

@@ -107,8 +107,16 @@ impl Pool {
             idle: idle(present(), now, state.idle_timeout),
             max: state.max,
             reuse_rate: share(counters.found, counters.found + counters.added),
-            average_age: if active == 0 { 0.0 } else { ages / active as f64 },
-            churn_rate: if time > 0.0 { changes as f64 / time } else { 0.0 },
+            average_age: if active == 0 {
+                0.0
+            } else {
+                ages / active as f64
+            },
+            churn_rate: if time > 0.0 {
+                changes as f64 / time
+            } else {
+                0.0
+            },
         }
     }
 
@@ -120,11 +128,7 @@ impl Pool {
     /// How many connections have been idle for longer than the pool allows.
     pub fn idle_count(&self) -> usize {
         let state = self.lock();
-        idle(
-            state.by_age.values(),
-            clock::now(),
-            state.idle_timeout,
-        )
+        idle(state.by_age.values(), clock::now(), state.idle_timeout)
     }
 
     /// How often what was asked for was found, as a share.
