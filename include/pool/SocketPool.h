@@ -58,7 +58,7 @@ extern "C" {
  *
  * Raises SocketPool_Failed: a NULL arena, a number out of range (EINVAL), an arena that gives no more (ENOMEM).
  */
-SocketPool_T SocketPool_new(Arena_T arena_, size_t maxconns, size_t bufsize);
+SocketPool_T SocketPool_new(Arena_T arena, size_t maxconns, size_t bufsize);
 
 /**
  * Ends a pool and stores NULL; nothing happens for NULL. Its sockets stay open, and the program's; the TLS sessions
@@ -77,7 +77,7 @@ void SocketPool_free(SocketPool_T *pool);
  *
  * Raises SocketPool_Failed: NULL, a freed socket, an arena that gives no buffers any more.
  */
-Connection_T SocketPool_add(SocketPool_T pool, Socket_T socket_);
+Connection_T SocketPool_add(SocketPool_T pool, Socket_T socket);
 
 /**
  * The connection of a socket, which is not idle from now on; NULL when the socket is not in the pool, and when the
@@ -85,7 +85,7 @@ Connection_T SocketPool_add(SocketPool_T pool, Socket_T socket_);
  *
  * Raises SocketPool_Failed for NULL, and what the callback raises; the connection then stays.
  */
-Connection_T SocketPool_get(SocketPool_T pool, Socket_T socket_);
+Connection_T SocketPool_get(SocketPool_T pool, Socket_T socket);
 
 /**
  * Takes a socket out, which stays open and the program's; nothing happens when it is not in the pool, and when it was
@@ -96,7 +96,7 @@ Connection_T SocketPool_get(SocketPool_T pool, Socket_T socket_);
  *
  * Raises SocketPool_Failed for NULL.
  */
-void SocketPool_remove(SocketPool_T pool, Socket_T socket_);
+void SocketPool_remove(SocketPool_T pool, Socket_T socket);
 
 /**
  * Takes out, as SocketPool_remove does, and frees all sockets that have been idle for `idle_time` seconds or longer (0

@@ -26,7 +26,7 @@ extern const Except_T SocketBuf_Failed;
  *
  * Raises SocketBuf_Failed: a NULL arena, another capacity (EINVAL), an arena that gives no more (ENOMEM).
  */
-SocketBuf_T SocketBuf_new(Arena_T arena_, size_t capacity);
+SocketBuf_T SocketBuf_new(Arena_T arena, size_t capacity);
 
 /**
  * Stores NULL. The memory stays with the arena, and so does what is in it: SocketBuf_secureclear first where that

@@ -136,8 +136,8 @@ pub unsafe extern "C" fn SocketBuf_consume(buf: SocketBuf_T, len: usize) {
 /// `buf` is a buffer.
 #[no_mangle]
 pub unsafe extern "C" fn SocketBuf_available(buf: SocketBuf_T) -> usize {
-    // SAFETY: the caller's promise.
     raising(c"SocketBuf_available", || {
+        // SAFETY: the caller's promise.
         Ok(unsafe { live(c"SocketBuf_available", buf) }.available())
     })
 }
@@ -148,8 +148,8 @@ pub unsafe extern "C" fn SocketBuf_available(buf: SocketBuf_T) -> usize {
 /// `buf` is a buffer.
 #[no_mangle]
 pub unsafe extern "C" fn SocketBuf_space(buf: SocketBuf_T) -> usize {
-    // SAFETY: the caller's promise.
     raising(c"SocketBuf_space", || {
+        // SAFETY: the caller's promise.
         Ok(unsafe { live(c"SocketBuf_space", buf) }.space())
     })
 }
@@ -160,8 +160,8 @@ pub unsafe extern "C" fn SocketBuf_space(buf: SocketBuf_T) -> usize {
 /// `buf` is a buffer.
 #[no_mangle]
 pub unsafe extern "C" fn SocketBuf_empty(buf: SocketBuf_T) -> c_int {
-    // SAFETY: the caller's promise.
     raising(c"SocketBuf_empty", || {
+        // SAFETY: the caller's promise.
         Ok((unsafe { live(c"SocketBuf_empty", buf) }.available() == 0).into())
     })
 }
@@ -172,8 +172,8 @@ pub unsafe extern "C" fn SocketBuf_empty(buf: SocketBuf_T) -> c_int {
 /// `buf` is a buffer.
 #[no_mangle]
 pub unsafe extern "C" fn SocketBuf_full(buf: SocketBuf_T) -> c_int {
-    // SAFETY: the caller's promise.
     raising(c"SocketBuf_full", || {
+        // SAFETY: the caller's promise.
         Ok((unsafe { live(c"SocketBuf_full", buf) }.space() == 0).into())
     })
 }
@@ -450,8 +450,8 @@ pub unsafe extern "C" fn SocketBuf_writev(
 /// `buf` is NULL or a buffer.
 #[no_mangle]
 pub unsafe extern "C" fn SocketBuf_check_invariants(buf: SocketBuf_T) -> c_bool {
-    // SAFETY: the caller's promise.
     raising(c"SocketBuf_check_invariants", || {
+        // SAFETY: the caller's promise.
         Ok(unsafe { buf.as_ref() }.is_some_and(Buf::is_sound).into())
     })
 }

@@ -418,7 +418,7 @@ fn resized(
     cb: SocketPool_ResizeCallback,
     data: *mut c_void,
 ) -> Option<crate::socket::pool::Resized> {
-    let (pool, data) = (pool.addr(), Data::new(data));
+    let (pool, data) = (pool as usize, Data::new(data));
     let function = cb?;
     Some(Arc::new(move |old, new| {
         let (pool, data) = (pool as SocketPool_T, data.get());

@@ -197,7 +197,7 @@ pub unsafe extern "C" fn SocketPool_set_drain_callback(
     raising(c"SocketPool_set_drain_callback", || {
         // SAFETY: the caller's promise.
         let inner = unsafe { given("SocketPool_set_drain_callback", pool) }?;
-        let (pool, data) = (pool.addr(), Data::new(data));
+        let (pool, data) = (pool as usize, Data::new(data));
         inner.set_drained(cb.map(|function| -> Drained {
             Arc::new(move |forced| {
                 let (pool, data) = (pool as SocketPool_T, data.get());

@@ -82,12 +82,6 @@ impl Connection {
         self.serial.store(serial, Ordering::Release);
     }
 
-    /// The socket is another one now.
-    pub(super) fn exchange(&self, socket: &'static Handle) {
-        self.socket
-            .store(ptr::from_ref(socket).cast_mut(), Ordering::Release);
-    }
-
     /// The socket moves out. The buffers are still as they were.
     pub(super) fn vacate(&self) {
         self.serial.store(0, Ordering::Release);

@@ -2,11 +2,10 @@
 //! of the same address count as one.
 
 use super::super::{Error, Handle};
-use super::{failed, Phase, Pool};
+use super::{failed, key, Phase, Pool};
 use crate::clock::{self, Nanos};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ptr;
 
 /// The most that can be asked for.
 const MAX_RATE: i32 = 1_000_000;
@@ -54,13 +53,6 @@ impl Limits {
         })
     }
 
-    /// One has come.
-    pub(super) fn count_one(&mut self) {
-        if let Some(bucket) = &mut self.rate {
-            bucket.tokens -= 1.0;
-        }
-    }
-
     pub(super) fn ip_allows(&self, ip: &str) -> bool {
         self.per_ip == 0 || self.count(ip) < self.per_ip
     }
@@ -87,19 +79,8 @@ impl Limits {
         }
     }
 
-    /// Counts a socket until it is removed.
-    pub(super) fn track_socket(&mut self, socket: &Handle, ip: &str) -> bool {
-        self.release_socket(socket);
-        let allowed = self.track(ip);
-        if allowed {
-            self.of_socket
-                .insert(ptr::from_ref(socket).addr(), canonical(ip));
-        }
-        allowed
-    }
-
     pub(super) fn release_socket(&mut self, socket: &Handle) {
-        if let Some(ip) = self.of_socket.remove(&ptr::from_ref(socket).addr()) {
+        if let Some(ip) = self.of_socket.remove(&key(socket)) {
             self.release(&ip);
         }
     }

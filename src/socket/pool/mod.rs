@@ -7,7 +7,6 @@
 //! - [`connection`]: a slot
 //! - `limits`: how many connections, of whom, how fast
 //! - `query`: looking through the connections
-//! - `accept`: new connections of a listening socket
 //! - `resize`, `drain`: other sizes; the end in good order
 //! - `parting`: what happens to a socket that leaves; sessions of TLS that stay
 //! - `secure`: TLS on a socket, as far as a pool cares
@@ -105,6 +104,11 @@ fn seconds(count: i64) -> Nanos {
         .saturating_mul(clock::SECOND)
 }
 
+/// By what sockets are found: handles are for ever.
+fn key(socket: &Handle) -> usize {
+    ptr::from_ref(socket) as usize
+}
+
 /// A connection that is no longer to be found, and whose slot is not free yet.
 struct Leaving {
     connection: &'static Connection,
@@ -116,13 +120,8 @@ impl State {
         self.slots.len() - self.free.len() >= self.max
     }
 
-    /// How many more connections it takes.
-    fn room(&self) -> usize {
-        self.max.saturating_sub(self.slots.len() - self.free.len())
-    }
-
     fn find(&self, socket: &Handle) -> Option<&'static Connection> {
-        self.by_socket.get(&ptr::from_ref(socket).addr()).copied()
+        self.by_socket.get(&key(socket)).copied()
     }
 
     /// Takes a connection out: from now on nobody finds it.
@@ -134,7 +133,7 @@ impl State {
         // SAFETY: handles are never given back.
         let socket: &'static Handle = unsafe { connection.socket().as_ref() }?;
         self.by_age.remove(&serial);
-        self.by_socket.remove(&ptr::from_ref(socket).addr());
+        self.by_socket.remove(&key(socket));
         self.limits.release_socket(socket);
         self.counters.removed += 1;
         connection.vacate();
@@ -262,9 +261,7 @@ impl Pool {
         state.last_serial += 1;
         let serial = state.last_serial;
         connection.occupy(serial, socket);
-        state
-            .by_socket
-            .insert(ptr::from_ref(socket).addr(), connection);
+        state.by_socket.insert(key(socket), connection);
         state.by_age.insert(serial, connection);
         state.counters.added += 1;
         Ok(connection)
