@@ -1,8 +1,10 @@
 /* Contexts are made and freed; paths, pairs and configs are taken, or refused with a reason. */
+#include "../support/aborts.h"
 #include "contexts.h"
+#include "netconn_tls.h"
 
-#include <netconn_tls.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- The config ---------------------------------------------------------------------------------------------------- */
 
@@ -198,25 +200,53 @@ TEST(a_pair_that_is_none_leaves_the_earlier_one) {
 
 /* ---- Preconditions ------------------------------------------------------------------------------------------------- */
 
-TEST(a_null_context_aborts) {
+static const struct {
+    const char *function, *argument;
+} violations[] = {
+    {"SocketTLSContext_free", "ctx"},
+    {"SocketTLSContext_load_certificate", "ctx"},
+    {"SocketTLSContext_add_certificate", "ctx"},
+    {"SocketTLSContext_load_ca", "ctx"},
+    {"SocketTLSContext_get_ssl_ctx", "ctx"},
+    {"SocketTLSContext_is_server", "ctx"},
+    {"SocketTLSContext_set_verify_mode", "ctx"},
+    {"SocketTLSContext_set_verify_callback", "ctx"},
+    {"SocketTLSContext_set_min_protocol", "ctx"},
+    {"SocketTLSContext_set_max_protocol", "ctx"},
+    {"SocketTLSContext_set_cipher_list", "ctx"},
+    {"SocketTLSContext_set_ciphersuites", "ctx"},
+    {"SocketTLSContext_set_alpn_protos", "ctx"},
+    {"SocketTLSContext_set_alpn_callback", "ctx"},
+    {"SocketTLSContext_set_alpn_protos", "protos"},
+    {"SocketTLSContext_set_alpn_protos", "protos"},
+};
+
+/* The violation with this number. */
+static void violate(void *number) {
     const char *protos[] = {"h2", NULL};
-    SocketTLSContext_T client = keep(SocketTLSContext_new(NULL));
-    CHECK_ABORTS("SocketTLSContext_free", "ctx", SocketTLSContext_free(NULL));
-    CHECK_ABORTS("SocketTLSContext_load_certificate", "ctx", SocketTLSContext_load_certificate(NULL, "a", "b"));
-    CHECK_ABORTS("SocketTLSContext_add_certificate", "ctx", SocketTLSContext_add_certificate(NULL, NULL, "a", "b"));
-    CHECK_ABORTS("SocketTLSContext_load_ca", "ctx", SocketTLSContext_load_ca(NULL, "a"));
-    CHECK_ABORTS("SocketTLSContext_get_ssl_ctx", "ctx", SocketTLSContext_get_ssl_ctx(NULL));
-    CHECK_ABORTS("SocketTLSContext_is_server", "ctx", SocketTLSContext_is_server(NULL));
-    CHECK_ABORTS("SocketTLSContext_set_verify_mode", "ctx", SocketTLSContext_set_verify_mode(NULL, TLS_VERIFY_NONE));
-    CHECK_ABORTS("SocketTLSContext_set_verify_callback", "ctx", SocketTLSContext_set_verify_callback(NULL, NULL, NULL));
-    CHECK_ABORTS("SocketTLSContext_set_min_protocol", "ctx", SocketTLSContext_set_min_protocol(NULL, 0));
-    CHECK_ABORTS("SocketTLSContext_set_max_protocol", "ctx", SocketTLSContext_set_max_protocol(NULL, 0));
-    CHECK_ABORTS("SocketTLSContext_set_cipher_list", "ctx", SocketTLSContext_set_cipher_list(NULL, NULL));
-    CHECK_ABORTS("SocketTLSContext_set_ciphersuites", "ctx", SocketTLSContext_set_ciphersuites(NULL, NULL));
-    CHECK_ABORTS("SocketTLSContext_set_alpn_protos", "ctx", SocketTLSContext_set_alpn_protos(NULL, NULL, 0));
-    CHECK_ABORTS("SocketTLSContext_set_alpn_protos", "protos", SocketTLSContext_set_alpn_protos(client, protos, 2));
-    CHECK_ABORTS("SocketTLSContext_set_alpn_protos", "protos", SocketTLSContext_set_alpn_protos(client, NULL, 1));
-    CHECK_ABORTS("SocketTLSContext_set_alpn_callback", "ctx", SocketTLSContext_set_alpn_callback(NULL, NULL, NULL));
+    switch (*(int *)number) {
+    case 0: SocketTLSContext_free(NULL); break;
+    case 1: SocketTLSContext_load_certificate(NULL, "a", "b"); break;
+    case 2: SocketTLSContext_add_certificate(NULL, NULL, "a", "b"); break;
+    case 3: SocketTLSContext_load_ca(NULL, "a"); break;
+    case 4: SocketTLSContext_get_ssl_ctx(NULL); break;
+    case 5: SocketTLSContext_is_server(NULL); break;
+    case 6: SocketTLSContext_set_verify_mode(NULL, TLS_VERIFY_NONE); break;
+    case 7: SocketTLSContext_set_verify_callback(NULL, NULL, NULL); break;
+    case 8: SocketTLSContext_set_min_protocol(NULL, 0); break;
+    case 9: SocketTLSContext_set_max_protocol(NULL, 0); break;
+    case 10: SocketTLSContext_set_cipher_list(NULL, NULL); break;
+    case 11: SocketTLSContext_set_ciphersuites(NULL, NULL); break;
+    case 12: SocketTLSContext_set_alpn_protos(NULL, NULL, 0); break;
+    case 13: SocketTLSContext_set_alpn_callback(NULL, NULL, NULL); break;
+    case 14: SocketTLSContext_set_alpn_protos(SocketTLSContext_new(NULL), protos, 2); break;
+    case 15: SocketTLSContext_set_alpn_protos(SocketTLSContext_new(NULL), NULL, 1); break;
+    }
+}
+
+TEST(violated_preconditions_abort) {
+    for (int i = 0; i < (int)(sizeof violations / sizeof *violations); i++)
+        CHECK_ABORTS(violate, &i, violations[i].function, violations[i].argument);
 }
 
 TEST_MAIN
