@@ -19,6 +19,7 @@ pub mod pconn;
 pub mod raise;
 pub mod shim;
 pub mod socket;
+pub mod socket_data;
 pub mod socket_error;
 pub mod tls_types;
 pub mod types;

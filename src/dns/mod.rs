@@ -7,6 +7,7 @@
 //! (`order`). `service`, `idna` and `status` are the vocabulary. This file joins the resolver, which knows threads but no
 //! loops, to the loop that wants the answer.
 
+mod blocking;
 mod cache;
 mod custom;
 mod idna;
@@ -20,16 +21,18 @@ mod system;
 mod tests;
 
 pub use self::idna::to_ascii;
+pub use blocking::{resolve_now, TIMED_OUT};
 pub use custom::Custom;
 pub use literal::literal;
+pub(crate) use status::eai;
 pub use status::{status_text, ResolveError};
+pub(crate) use system::copy;
 
 use crate::clock::Nanos;
 use crate::errno::Errno;
 use crate::evloop::{self, AttachKey, Attached, Completer, Completion, Loop, Task};
 use resolver::{LookUp, Reply, Resolver, Ticket};
 use service::Service;
-use status::eai;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::rc::{Rc, Weak};

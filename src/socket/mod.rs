@@ -7,15 +7,38 @@
 //!
 //! - [`error`]: what went wrong, and as which kind
 //! - [`handle`]: what a `Socket_T` points to, for ever
-//! - [`object`]: the socket behind a live handle
+//! - [`object`]: the socket behind a live handle, with its `stats`, `timeouts`, `limit`, `endpoint`s and `tls`
 //! - [`life`]: making and ending them
+//! - [`address`], [`connect`], [`accept`]: names and addresses, from either side
+//! - [`data`]: bytes
+//! - [`option`], [`wait`]: what the kernel keeps, and waiting for it
+//! - [`event`]: what the program is told
 
+mod accept;
+mod address;
+mod connect;
+mod data;
+mod endpoint;
 mod error;
+mod event;
 mod handle;
 mod life;
+mod limit;
 mod object;
+mod option;
+mod stats;
+mod timeouts;
+mod tls;
+mod wait;
 
-pub use error::{Error, Kind, Thrown};
+pub use accept::{accept, accept_within};
+pub use address::{bind, bind_one_of, listen, Bound};
+pub use connect::{connect, connect_one_of, Connected};
+pub use data::{receive, receive_pieces, send, send_pieces, Moved, Piece};
+pub use error::{is_retryable, Error, Kind, Thrown};
 pub use handle::Handle;
 pub use life::{live_count, new, pair, take_over};
-pub use object::Socket;
+pub use object::{Route, Socket};
+pub use stats::{now_ms, Counts, Snapshot};
+pub use timeouts::{defaults, set_defaults, Timeouts};
+pub use wait::{wait, Deadline};
