@@ -38,7 +38,7 @@ endif
 rust_libs := -lpthread -ldl -lm
 
 .PHONY: all headers debug certs examples demo check check-loop check-debug check-valgrind check-asan bench clean help FORCE
-all: $(build)/libnetconn.a $(build)/libnetconn.so
+all: $(build)/libnetconn.a $(build)/libnetconn.so $(build)/include/core/SocketFeatures.h
 
 # ---- The libraries --------------------------------------------------------------------------------------------------
 #
@@ -83,7 +83,13 @@ endef
 $(eval $(call libraries,$(build),release,--release))
 $(eval $(call libraries,$(build)/debug,debug,))
 
-debug: $(build)/debug/libnetconn.a $(build)/debug/libnetconn.so
+debug: $(build)/debug/libnetconn.a $(build)/debug/libnetconn.so $(build)/include/core/SocketFeatures.h
+
+# What the headers say of TLS: those in include/ are of a build with the system's OpenSSL. $(build)/include comes before
+# include/ on a compiler's path.
+$(build)/include/core/SocketFeatures.h: $(build)/openssl include/core/SocketFeatures.h packaging/features.sh
+	@mkdir -p $(@D)
+	packaging/features.sh $(openssl) >$@
 
 # ---- What is made and committed -------------------------------------------------------------------------------------
 
@@ -105,7 +111,8 @@ certs:
 	@rm -rf $(build)/certs
 	$(xtask) certs $(build)/certs
 
-c_tests = NETCONN_TEST_CERTS=$(build)/certs NETCONN_TEST_TLS=$(TLS) INCLUDE=include c-tests/run.sh
+c_tests = NETCONN_TEST_CERTS=$(build)/certs NETCONN_TEST_TLS=$(TLS) INCLUDE=include BUILD_INCLUDE=$(build)/include \
+    c-tests/run.sh
 # Endurance, adapters and whole programs are about the same code in a build without TLS: that of the build with it.
 ifeq ($(TLS),0)
 folders := evloop dns_cares net_conn netconn netconn_tls no_tls pconn headers host

@@ -18,6 +18,7 @@
 #   CC                  the compiler [cc]
 #   CFLAGS              its flags besides -std=c11 -Wall -Wextra -Werror [-O1 -g]
 #   INCLUDE             the directory of the public headers [include]
+#   BUILD_INCLUDE       that of the headers which are another one's in each build; it comes before [none]
 #   LDLIBS              how to link netconn [-Lbuild -lnetconn, with an rpath]
 #   TESTLIBS            what our test peers need, which speak TLS through OpenSSL [-lssl -lcrypto -lpthread]
 #   BUILD               the directory of the binaries and logs [build/c-tests]
@@ -36,7 +37,7 @@ tests=c-tests
 
 : "${CC:=cc}" "${CFLAGS=-O1 -g}" "${INCLUDE:=include}" "${BUILD:=build/c-tests}" "${RUNNER=}" "${JOBS:=3}"
 : "${LDLIBS=-Lbuild -lnetconn -Wl,-rpath,$PWD/build}" "${TESTLIBS=-lssl -lcrypto -lpthread}"
-flags="-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -I$INCLUDE"
+flags="-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror ${BUILD_INCLUDE:+-I$BUILD_INCLUDE} -I$INCLUDE"
 
 checker=
 case " $CFLAGS " in *-fsanitize=*address*) checker=AddressSanitizer ;; esac

@@ -217,10 +217,11 @@ void *evloop_get_attachment(struct ev_loop *lp);
  * `evloop_run` around it then goes on in the child.
  *
  * Connections are the parent's and end here: their descriptors are closed at once, without a byte sent; `on_error`
- * comes from the loop with CONN_ERR_IO and ECANCELED, whatever they were doing. Lookups are asked again. Signals that
- * had arrived were the parent's. `evloop_fd` keeps its number: a host's loop that has to be told of the fork too
- * (`event_reinit`, `uv_loop_fork`) is told after this. Taken over before the first `evloop_get_default` in the child,
- * the parent's default loop is the child's. To be called before a daemon closes descriptors that it does not know.
+ * comes from the loop with CONN_ERR_IO and ECANCELED, whatever they were doing (a readable callback is not run for
+ * that). Lookups are asked again. Signals that had arrived were the parent's. `evloop_fd` keeps its number: a host's
+ * loop that has to be told of the fork too (`event_reinit`, `uv_loop_fork`) is told after this. Taken over before the
+ * first `evloop_get_default` in the child, the parent's default loop is the child's. To be called before a daemon
+ * closes descriptors that it does not know.
  *
  * Without it, functions on the parent's loop and its connections fail in the child with EPERM or do nothing, and what
  * is closed or freed there closes descriptors and frees memory, unseen by the parent.

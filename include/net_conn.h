@@ -242,6 +242,10 @@ struct net_conn *conn_from_fd(struct ev_loop *lp, int fd, const struct conn_opti
  * failed: its peer must not take what it got for everything. What the kernel does not take at once of bytes that were
  * written, and of close_notify, is sent by the loop afterwards, for at most 5 seconds, and keeps it running so long.
  * NULL is a no-op. Never blocks.
+ *
+ * A socket that is closed while the peer still sends (over TLS 1.3 also a server's tickets right after the handshake)
+ * makes the kernel answer with a reset, which can destroy what the peer has not read yet. Where every byte has to
+ * arrive, call conn_shutdown and read to the end before this.
  */
 void conn_close(struct net_conn *c);
 

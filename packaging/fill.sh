@@ -45,7 +45,10 @@ else
     cmake_includedir=$includedir
 fi
 
-case $openssl in system) openssl_module='openssl >= 3.0' ;; *) openssl_module= ;; esac
+case $openssl in
+system) openssl_module='openssl >= 3.0' tls_flags=' -DSOCKET_HAS_TLS=1' ;;
+*) openssl_module= tls_flags= ;;
+esac
 pointer_size=$(echo __SIZEOF_POINTER__ | ${CC:-cc} -E -P -xc - | tail -n 1)
 
 # $1: a name; $2: its value. A sed command.
@@ -57,6 +60,7 @@ script=$(
     replace openssl "$openssl"
     replace pointer_size "$pointer_size"
     replace private_libs "$private_libs"
+    replace tls_flags "$tls_flags"
     replace pc_prefix "$pc_prefix"
     replace pc_libdir "$pc_libdir"
     replace pc_includedir "$pc_includedir"

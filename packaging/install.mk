@@ -4,8 +4,10 @@
 .PHONY: install uninstall which-openssl
 
 # A header in a folder keeps it: adapters/libev.h is included by that name.
-headers := $(patsubst include/%,%,$(sort $(wildcard include/*.h include/*/*.h)))
+headers := $(patsubst include/%,%,$(sort $(wildcard include/*.h include/*/*.h include/*/*/*.h)))
 header_dirs := $(filter-out ./,$(sort $(dir $(headers))))
+# A folder's folders go before it.
+reversed = $(if $(1),$(call reversed,$(wordlist 2,$(words $(1)),$(1))) $(firstword $(1)))
 modules := netconn.pc netconn-static.pc libsocket.pc
 cmake_files := netconn-config.cmake netconn-config-version.cmake
 
@@ -33,6 +35,7 @@ endef
 install: all
 	install -d '$(to_lib)' '$(to_pkgconfig)' '$(to_cmake)' '$(to_include)' $(header_dirs:%='$(to_include)/%')
 	$(foreach header,$(headers),$(call install_header,$(header)))
+	install -m 644 $(build)/include/core/SocketFeatures.h '$(to_include)/core'
 	install -m 644 $(build)/libnetconn.a '$(to_lib)'
 	install -m 755 $(build)/libnetconn.so.$(version) '$(to_lib)'
 	ln -sf libnetconn.so.$(version) '$(to_lib)/$(soname)'
@@ -47,7 +50,7 @@ uninstall:
 	rm -f $(foreach lib,libnetconn.a libnetconn.so $(soname) libnetconn.so.$(version) libsocket.a libsocket.so,\
 	    '$(to_lib)/$(lib)')
 	rm -f $(modules:%='$(to_pkgconfig)/%') $(cmake_files:%='$(to_cmake)/%') $(headers:%='$(to_include)/%')
-	-rmdir '$(to_cmake)' $(header_dirs:%='$(to_include)/%') '$(to_include)'
+	-rmdir '$(to_cmake)' $(patsubst %,'$(to_include)/%',$(call reversed,$(header_dirs))) '$(to_include)'
 
 # For a build that drives this one: where TLS comes from.
 which-openssl:

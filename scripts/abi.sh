@@ -26,14 +26,17 @@ compile() {
     {
         echo '#include "headers.h"'
         sed -n "s|^/\* $include/[^:]*:[0-9]*:[A-Z]* \*/ extern \(.*\);.*|\1 { __builtin_trap(); }|p" "$scratch/functions"
+        # Objects.
+        text | sed -n -e 's/^extern const Except_T \([A-Za-z0-9_]*\);$/const Except_T \1 = {0};/p' \
+            -e 's/^extern __thread \(.*\);$/__thread \1;/p'
         # Types that no function's type leads to: a callback's argument of type int, of which the documentation says what
         # enum it is.
         text | sed -n \
-            -e 's/^\(struct\|enum\|union\) \([A-Za-z0-9_]*\) {$/\1 \2 *abi_of_\1_\2;/p' \
+            -e 's/^\(typedef \)\{0,1\}\(struct\|enum\|union\) \([A-Za-z0-9_]*\) {$/\2 \3 *abi_of_\2_\3;/p' \
             -e 's/^typedef .*(\*\([A-Za-z0-9_]*\))(.*/\1 *abi_of_\1;/p'
         # Every member by itself too: where a struct may grow, libabigail lets more through than growth.
         text | awk '
-            /^struct [A-Za-z0-9_]* {$/ { struct = $2 }
+            /^(typedef )?struct [A-Za-z0-9_]* {$/ { struct = $(NF - 1) }
             /^}/ { struct = "" }
             struct != "" && /^    [A-Za-z].*;$/ {
                 sub(/(\[.*)?;$/, ""); sub(/.*[ *]/, "")
@@ -42,7 +45,8 @@ compile() {
             }'
         # Values that are compiled into programs; the version is another one in each release.
         echo 'enum abi_of_macros {'
-        text | sed -n 's/^#define \([A-Z0-9_]*\) [-(0-9].*/    abi_of_\1 = \1,/p' | grep -v NETCONN_VERSION
+        text | sed -n -e '/ [0-9]*\.[0-9]*$/d' -e 's/^#define \([A-Z0-9_]*\) [-(0-9].*/    abi_of_\1 = \1,/p' |
+            grep -v NETCONN_VERSION | LC_ALL=C sort -u
         echo '} abi_of_macros;'
     } >"$scratch/interface.c"
     gcc -g -O0 -w -fno-eliminate-unused-debug-types -shared -fPIC -I"$scratch" -I"$include" "$scratch/interface.c" \

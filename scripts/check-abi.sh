@@ -79,6 +79,9 @@ breaks "a value is gone" netconn_tls.h '0,/^    NETCONN_TLS_VERIFY_[A-Z]*,/{/^  
 breaks "a value of an enum changed that no function is declared with" netconn.h 's/^    NETCONN_LOG_WARN,/    NETCONN_LOG_WARN = 9,/'
 breaks "a macro has another value" evloop.h 's/^#define EVLOOP_WRITE 2/#define EVLOOP_WRITE 4/'
 breaks "a macro is gone" evloop.h '/^#define EVLOOP_WRITE/d'
+breaks "an exception object is gone" core/Except.h '/^extern const Except_T Assert_Failed;/d'
+breaks "an exception has a member more" core/Except.h 's/^    const char \*reason;/&\n    int more;/'
+breaks "the frame that TRY makes is smaller" core/Except.h 's/^#define EXCEPT_REASON_SIZE .*/#define EXCEPT_REASON_SIZE 512/'
 breaks "the soname is another one" netconn.h 's/^#define NETCONN_VERSION_MAJOR .*/#define NETCONN_VERSION_MAJOR 99/'
 
 keeps "a new function" netconn.h 's/^void netconn_cleanup(void);/&\nint netconn_new(void);/'

@@ -45,6 +45,30 @@ try_old() {
     done
 }
 
+# The headers in folders, those of the Socket family: for C99 and newer.
+# $1: what is tried, $2: the text.
+try_family() {
+    try "$1" "$2"
+    for more in -DSOCKET_HAS_TLS -DSOCKET_HAS_TLS=1 -DSOCKET_HAS_TLS=0; do
+        try "$1 with $more" "$2"
+    done
+    more=
+    if printf '%b' "$2" | compile "$CC" -xc -std=gnu11 -O2 && printf '%b' "$2" | compile "$CXX" -xc++ -std=gnu++17 -O2; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1)) && echo "FAIL $1 with GNU's extensions"
+    fi
+}
+
+family= family_backwards=
+for header in $(cd include && find . -mindepth 2 -name '*.h' ! -path './adapters/*' | sed 's|^\./||' | LC_ALL=C sort); do
+    include="#include \"$header\"\n"
+    family="$family$include" family_backwards="$include$family_backwards"
+    try_family "$header" "$include${include}int main(void) { return 0; }\n"
+done
+try_family "the Socket family" "${family}int main(void) { return 0; }\n"
+try_family "the Socket family, backwards" "${family_backwards}int main(void) { return 0; }\n"
+
 forwards= backwards=
 for header in include/*.h; do
     include="#include \"$(basename "$header")\"\n"
@@ -59,6 +83,8 @@ if printf '#include <openssl/ssl.h>\n' | "$CC" -E - >/dev/null 2>&1; then
     use="int main(void) { SSL *ssl = 0; return ssl != 0; }\n"
     try "all headers, OpenSSL's before" "#include <openssl/ssl.h>\n$forwards$use"
     try "all headers, OpenSSL's after" "$forwards#include <openssl/ssl.h>\n$use"
+    try "the Socket family before all others" "$family$forwards$use"
+    try "the Socket family after all others" "$forwards$family$use"
 fi
 
 # The adapters, with the headers of the libraries that they are for. libuv's own need POSIX beside strict C.

@@ -61,6 +61,31 @@ claim "a program links with the static library" "$CC" scripts/installed.c -o "$s
     -I"$PREFIX/include/netconn" "$PREFIX/lib/libnetconn.a" $libs -lpthread -ldl -lm
 claim "and runs" "$scratch/static"
 claim "and needs no shared netconn" is_static "$scratch/static"
+# Whether the family has TLS is said by a header and by pkg-config, and asked with #if.
+# $1: 1 or 0; the rest: flags.
+has_tls() {
+    due=$1
+    shift
+    printf '#include "socket/SocketReconnect.h"\n#if SOCKET_HAS_TLS + 0 != %s\n#error other\n#endif\n' "$due" |
+        "$CC" -fsyntax-only -I"$PREFIX/include/netconn" "$@" -xc -
+}
+includes_tls() {
+    printf '#include "tls/SocketTLSContext.h"\n' | "$CC" -fsyntax-only -I"$PREFIX/include/netconn" "$@" -xc -
+}
+case $openssl in
+system)
+    claim "the Socket family has TLS" has_tls 1
+    claim "the Socket family has TLS, defined before" has_tls 1 -DSOCKET_HAS_TLS
+    ;;
+*) claim "the Socket family has no TLS" has_tls 0 ;;
+esac
+claim "the Socket family has no TLS where the program wants none" has_tls 0 -DSOCKET_HAS_TLS=0
+claim "TLS headers say nothing where the program wants none" includes_tls -DSOCKET_HAS_TLS=0
+case $openssl in
+vendored) claim "TLS headers refuse a hidden OpenSSL" sh -c \
+    "printf '#include \"tls/SocketTLS.h\"\n' | $CC -fsyntax-only -I'$PREFIX/include/netconn' -xc - 2>&1 | grep -q 'error.*OpenSSL'" ;;
+*) claim "TLS headers can be included" includes_tls ;;
+esac
 claim "includes that name the folder work too" sh -c \
     "printf '#include <netconn/net_conn.h>\n' | $CC -fsyntax-only -I'$PREFIX/include' -xc -"
 # shellcheck disable=SC2086

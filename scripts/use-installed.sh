@@ -56,6 +56,11 @@ use_installed() {
             [ "$(ask_pkg_config "$libdir" --modversion netconn)" = "$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)" ]
         claim "$how: pkg-config names the headers' directory" \
             sh -c "cd '$(ask_pkg_config "$libdir" --variable=includedir netconn)/netconn' && [ -f net_conn.h ]"
+        flags=$(ask_pkg_config "$libdir" --cflags libsocket)
+        case $openssl in
+        system) claim "$how: pkg-config defines that there is TLS" sh -c "echo '$flags' | grep -q -e -DSOCKET_HAS_TLS=1" ;;
+        *) claim "$how: pkg-config defines nothing of TLS" sh -c "! echo '$flags' | grep -q SOCKET_HAS_TLS" ;;
+        esac
         claim "$how: pkg-config --libs links" compile_by_pkg_config "$libdir" "$use/shared" netconn
         claim "$how: the shared library" is_shared "$use/shared"
         claim "$how: the program runs" env LD_LIBRARY_PATH="$libdir" "$use/shared"

@@ -557,7 +557,7 @@ pub unsafe extern "C" fn evloop_get_attachment(lp: *mut ev_loop) -> *mut c_void 
 /// it returns 0 and does nothing. From any callback, also one of this loop: the `evloop_run` around it then goes on in the child.
 ///
 /// Connections are the parent's and end here: their descriptors are closed at once, without a byte sent; `on_error` comes from
-/// the loop with CONN_ERR_IO and ECANCELED, whatever they were doing. Lookups are asked again. Signals that had arrived were the
+/// the loop with CONN_ERR_IO and ECANCELED, whatever they were doing (a readable callback is not run for that). Lookups are asked again. Signals that had arrived were the
 /// parent's. `evloop_fd` keeps its number: a host's loop that has to be told of the fork too (`event_reinit`, `uv_loop_fork`) is
 /// told after this. Taken over before the first `evloop_get_default` in the child, the parent's default loop is the child's.
 /// To be called before a daemon closes descriptors that it does not know.

@@ -21,5 +21,6 @@ pub mod shim;
 pub mod socket;
 pub mod socket_data;
 pub mod socket_error;
+pub mod socket_time;
 pub mod tls_types;
 pub mod types;

@@ -373,6 +373,10 @@ pub unsafe extern "C" fn conn_from_fd(
 /// close_notify, is sent by the loop afterwards, for at most 5 seconds, and keeps it running so long. NULL is a no-op. Never
 /// blocks.
 ///
+/// A socket that is closed while the peer still sends (over TLS 1.3 also a server's tickets right after the handshake) makes
+/// the kernel answer with a reset, which can destroy what the peer has not read yet. Where every byte has to arrive, call
+/// conn_shutdown and read to the end before this.
+///
 /// # Safety
 /// `c` is NULL or a connection that was not closed yet; the call is made on its loop's thread.
 #[no_mangle]

@@ -8,8 +8,8 @@
 mod types;
 
 pub use types::{
-    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer,
-    SessionStore, Trust, Verify, VerifyCallback,
+    AlpnCallback, AlpnDecider, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback,
+    Peer, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
 };
 
 use crate::errno::Errno;
@@ -101,6 +101,8 @@ impl Context {
         connect(Peer<'_>) -> Result<Session, Error>;
         accept() -> Result<Session, Error>;
         terms(&str) -> Terms;
+        timeouts() -> Timeouts;
+        for_socket(*mut c_void) -> Result<Session, Error>;
     }
 }
 
@@ -124,6 +126,10 @@ impl Session {
         terms() -> Terms;
         early_data_accepted() -> bool;
         peer_certificate() -> Option<Certificate>;
+        set_hostname(&str) -> Result<(), Error>;
+        ready_to_shake() -> Result<(), Failure>;
+        caught() -> Option<Thrown>;
+        scope(&str) -> Result<[u8; 32], Error>;
     }
 }
 

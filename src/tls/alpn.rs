@@ -1,12 +1,76 @@
 //! Application protocols (RFC 7301): the list in its wire form, and the server's choice. Knows no sockets and no C
 //! strings.
 
+use super::context::Context;
 use super::session::State;
-use super::types::{invalid, Error};
+use super::types::{invalid, AlpnCallback, AlpnDecider, Error, Thrown};
 use openssl_sys as ffi;
 use std::ffi::{c_int, c_uchar, c_uint, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
+
+/// The most protocols in a list of the Socket family.
+const MOST_PROTOCOLS: usize = 16;
+
+impl Context {
+    /// Application protocols: a client offers them in this order, a server chooses by it and refuses a client that offers
+    /// others only. None removes them.
+    pub fn set_alpn(&self, names: &[&[u8]]) -> Result<(), Error> {
+        self.keep_alpn(names, false)
+    }
+
+    /// As [`Context::set_alpn`], but a server goes on without a protocol where it has none in common with a client, no
+    /// names leave the earlier ones, and there are at most 16, of visible ASCII.
+    pub fn set_alpn_optional(&self, names: &[&[u8]]) -> Result<(), Error> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        if names.len() > MOST_PROTOCOLS {
+            return Err(invalid(format!(
+                "TLS: {} application protocols, where {MOST_PROTOCOLS} are the most",
+                names.len()
+            )));
+        }
+        if names
+            .iter()
+            .any(|name| !name.iter().all(u8::is_ascii_graphic))
+        {
+            return Err(invalid(
+                "TLS: an application protocol's name has something else than visible ASCII in it",
+            ));
+        }
+        self.keep_alpn(names, true)
+    }
+
+    fn keep_alpn(&self, names: &[&[u8]], optional: bool) -> Result<(), Error> {
+        let wire = encode(names)?;
+        self.change(|settings| {
+            settings.alpn = wire;
+            settings.alpn_optional = optional;
+            Ok(())
+        })
+    }
+
+    /// A server's own choice in place of the list; `None` removes it.
+    pub fn set_alpn_callback(&self, callback: Option<AlpnCallback>) -> Result<(), Error> {
+        if !self.is_server() {
+            return Err(invalid(
+                "TLS: the ALPN callback is for servers, and the context is a client's",
+            ));
+        }
+        self.set_alpn_decider(callback.map(|callback| -> AlpnDecider {
+            std::sync::Arc::new(move |names| Ok(callback(names)))
+        }))
+    }
+
+    /// As [`Context::set_alpn_callback`], of a program that may throw. A client's context takes it and has no use for it.
+    pub fn set_alpn_decider(&self, decider: Option<AlpnDecider>) -> Result<(), Error> {
+        self.change(|settings| {
+            settings.alpn_callback = decider;
+            Ok(())
+        })
+    }
+}
 
 /// Names in their wire form: each with its length before it.
 pub(super) fn encode(names: &[&[u8]]) -> Result<Arc<[u8]>, Error> {
@@ -50,18 +114,34 @@ enum Choice<'a> {
     None,
     /// Alert no_application_protocol.
     Refuse,
+    /// The same, and the reason is the program's.
+    Throw(Thrown),
+}
+
+/// Whether a list in wire form is nothing but names.
+fn well_formed(wire: &[u8]) -> bool {
+    let mut names = decode(wire);
+    let bytes: Option<usize> = names.try_fold(0, |sum, name| {
+        (!name.is_empty()).then(|| sum + 1 + name.len())
+    });
+    bytes == Some(wire.len())
 }
 
 fn choose<'a>(state: &State, offered: &'a [u8]) -> Choice<'a> {
     let settings = state.settings();
+    if !well_formed(offered) {
+        return Choice::Refuse;
+    }
     if let Some(callback) = &settings.alpn_callback {
         if state.context().is_freed() {
             return Choice::Refuse;
         }
         let names: Vec<&[u8]> = decode(offered).collect();
-        return match callback(&names).and_then(|index| names.get(index)) {
-            Some(name) => Choice::Protocol(name),
-            None => Choice::None,
+        return match callback(&names) {
+            Ok(index) => index
+                .and_then(|index| names.get(index))
+                .map_or(Choice::None, |name| Choice::Protocol(name)),
+            Err(thrown) => Choice::Throw(thrown),
         };
     }
     if settings.alpn.is_empty() {
@@ -69,7 +149,13 @@ fn choose<'a>(state: &State, offered: &'a [u8]) -> Choice<'a> {
     }
     decode(&settings.alpn)
         .find_map(|own| decode(offered).find(|theirs| *theirs == own))
-        .map_or(Choice::Refuse, Choice::Protocol)
+        .map_or(
+            match settings.alpn_optional {
+                true => Choice::None,
+                false => Choice::Refuse,
+            },
+            Choice::Protocol,
+        )
 }
 
 /// OpenSSL's question to a server.
@@ -100,6 +186,10 @@ pub(super) unsafe extern "C" fn select(
             }
             Choice::None => ffi::SSL_TLSEXT_ERR_NOACK,
             Choice::Refuse => ffi::SSL_TLSEXT_ERR_ALERT_FATAL,
+            Choice::Throw(thrown) => {
+                state.catch(thrown);
+                ffi::SSL_TLSEXT_ERR_ALERT_FATAL
+            }
         }
     }))
     .unwrap_or(ffi::SSL_TLSEXT_ERR_ALERT_FATAL)
@@ -129,5 +219,9 @@ mod tests {
     fn a_malformed_list_ends_early() {
         assert_eq!(decode(b"\x02h2\x09half").count(), 1);
         assert_eq!(decode(b"\x05").count(), 0);
+        assert!(well_formed(b"\x02h2\x01x"));
+        for wire in [&b"\x02h2\x09half"[..], b"\x05", b"\x00", b"\x02h2\x00"] {
+            assert!(!well_formed(wire), "{wire:?}");
+        }
     }
 }

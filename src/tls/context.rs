@@ -2,7 +2,7 @@
 //! making an SSL the read lock. No lock is held while a program's callback runs: each session has the settings of the
 //! moment it was made.
 
-use super::alpn;
+use super::ciphers::Ciphers;
 use super::early::{self, EarlyData};
 use super::identity::Identity;
 use super::key::session_key;
@@ -10,19 +10,20 @@ use super::keylog::KeyLog;
 use super::outside;
 use super::owned::Owned;
 use super::pem::Pem;
-use super::session::Session;
+use super::session::{Made, Purpose, Session};
 use super::sessions::Sessions;
+use super::sni::Table;
 use super::trust::{self, Added};
 use super::types::{
-    invalid, AlpnCallback, Error, PasswordCallback, Peer, SessionStore, Trust, Verify,
+    invalid, AlpnDecider, Error, PasswordCallback, Peer, SessionStore, Timeouts, Trust, Verify,
     VerifyCallback,
 };
-use super::verify::{self, Name};
+use super::verify::{self, Judge, Name};
 use super::{queue, scope, ssl_ctx, tickets};
 use crate::errno::Errno;
 use openssl_sys as ffi;
 use std::collections::BTreeSet;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -32,13 +33,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub(super) struct Settings {
     /// Which context it is.
     pub(super) number: usize,
-    verify: Option<Verify>,
-    pub(super) verify_callback: Option<VerifyCallback>,
+    pub(super) verify: Option<Verify>,
+    /// A socket's client verifies nothing unless it is told to.
+    pub(super) lax: bool,
+    /// A server's client that renegotiates is not asked again.
+    pub(super) once: bool,
+    pub(super) verify_callback: Option<Judge>,
     /// How often that was set: a part of a server's session id context, which cannot tell two callbacks apart.
     pub(super) verify_callbacks_set: u32,
     /// In wire form; empty: none.
     pub(super) alpn: Arc<[u8]>,
-    pub(super) alpn_callback: Option<AlpnCallback>,
+    /// A server goes on without one where a client offers none of its own.
+    pub(super) alpn_optional: bool,
+    pub(super) alpn_callback: Option<AlpnDecider>,
     pub(super) no_reuse: bool,
     /// Where sessions are kept in place of our memory.
     pub(super) outside: Option<Arc<dyn SessionStore>>,
@@ -48,12 +55,15 @@ pub(super) struct Settings {
     /// Where the program said something about it.
     pub(super) early_data: Option<EarlyData>,
     pub(super) identity: Option<Arc<Identity>>,
+    /// A server's pairs for names.
+    pub(super) names: Table,
+    pub(super) ciphers: Ciphers,
     /// Pairs of several kinds were loaded one after the other: only the last one counts.
     replaced: bool,
     /// Digests of what is trusted.
     pub(super) trust: BTreeSet<[u8; 32]>,
     /// Whom a server names when it asks for a certificate.
-    authorities: Arc<Vec<Owned<ffi::X509>>>,
+    pub(super) authorities: Arc<Vec<Owned<ffi::X509>>>,
 }
 
 impl Settings {
@@ -61,6 +71,14 @@ impl Settings {
     pub(super) fn mode(&self, server: bool) -> Verify {
         self.verify
             .unwrap_or(if server { Verify::None } else { Verify::Full })
+    }
+
+    /// The same of a socket.
+    pub(super) fn mode_of_socket(&self, server: bool) -> Verify {
+        match self.verify {
+            None if self.lax => Verify::None,
+            _ => self.mode(server),
+        }
     }
 }
 
@@ -78,6 +96,9 @@ pub struct Context {
     warned: AtomicBool,
     /// How often the program got the `SSL_CTX`.
     handed_out: AtomicUsize,
+    /// There is, or was, an SSL of it.
+    used: AtomicBool,
+    pub(super) timeouts: Timeouts,
 }
 
 impl Context {
@@ -107,7 +128,7 @@ impl Context {
         })
     }
 
-    fn new(server: bool) -> Result<Context, Error> {
+    pub(super) fn new(server: bool) -> Result<Context, Error> {
         let ssl_ctx = ssl_ctx::new(server)?;
         Ok(Context {
             ssl_ctx,
@@ -121,10 +142,12 @@ impl Context {
             freed: AtomicBool::new(false),
             warned: AtomicBool::new(false),
             handed_out: AtomicUsize::new(0),
+            used: AtomicBool::new(false),
+            timeouts: Timeouts::default(),
         })
     }
 
-    fn store(&self) -> *mut ffi::X509_STORE {
+    pub(super) fn store(&self) -> *mut ffi::X509_STORE {
         // SAFETY: a live context, which owns its store.
         unsafe { ffi::SSL_CTX_get_cert_store(self.ssl_ctx.as_ptr()) }
     }
@@ -154,7 +177,7 @@ impl Context {
     }
 
     /// A server's session id context is a digest of how it verifies.
-    fn name_sessions(&self, settings: &Settings) -> Result<(), Error> {
+    pub(super) fn name_sessions(&self, settings: &Settings) -> Result<(), Error> {
         let scope = scope::of_server(settings)?;
         // SAFETY: a live context, whose settings we may change (the write lock is held, or nobody else has it yet); 32
         // bytes are the most that OpenSSL takes.
@@ -172,7 +195,7 @@ impl Context {
         }
     }
 
-    fn trusts(settings: &mut Settings, server: bool, added: Added) {
+    pub(super) fn trusts(settings: &mut Settings, server: bool, added: Added) {
         settings.trust.insert(added.digest);
         if !server {
             return;
@@ -221,8 +244,13 @@ impl Context {
         )
     }
 
-    fn load_identity(&self, chain: &Pem, key: &Pem) -> Result<(), Error> {
-        // Before the lock: the program may be asked for a password.
+    pub(super) fn load_identity(&self, chain: &Pem, key: &Pem) -> Result<(), Error> {
+        let identity = self.read_identity(chain, key)?;
+        self.show(identity)
+    }
+
+    /// To be called before the lock: the program may be asked for a password.
+    pub(super) fn read_identity(&self, chain: &Pem, key: &Pem) -> Result<Identity, Error> {
         let password = self.settings().password.clone();
         let identity = queue::with_clean_queue(|| Identity::read(chain, key, password.as_ref()))?;
         if self.is_freed() {
@@ -231,6 +259,11 @@ impl Context {
                 text: "TLS: the password callback freed the context".to_owned(),
             });
         }
+        Ok(identity)
+    }
+
+    /// Makes it the own pair.
+    pub(super) fn show(&self, identity: Identity) -> Result<(), Error> {
         // A resumed session goes on under the identity of its first handshake: those of the old pair are discarded.
         self.change(|settings| {
             identity.use_in(self.ssl_ctx.as_ptr())?;
@@ -253,21 +286,33 @@ impl Context {
         }
         self.change(|settings| {
             settings.verify = Some(mode);
+            settings.once = false;
             Ok(())
         })?;
-        if mode == Verify::None && !self.server && !self.warned.swap(true, Ordering::Relaxed) {
+        if mode == Verify::None && !self.server {
+            self.warn_of_anybody();
+        }
+        Ok(())
+    }
+
+    /// Said once.
+    pub(super) fn warn_of_anybody(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
             crate::log!(
                 Warn,
                 "TLS: verification is off: a connection of this context may be with anybody"
             );
         }
-        Ok(())
     }
 
     /// The program's word on each certificate; `None` removes it.
     pub fn set_verify_callback(&self, callback: Option<VerifyCallback>) -> Result<(), Error> {
+        self.set_judge(callback.map(Judge::Checked))
+    }
+
+    pub(super) fn set_judge(&self, judge: Option<Judge>) -> Result<(), Error> {
         self.change(|settings| {
-            settings.verify_callback = callback;
+            settings.verify_callback = judge;
             settings.verify_callbacks_set = settings.verify_callbacks_set.wrapping_add(1);
             Ok(())
         })
@@ -306,28 +351,6 @@ impl Context {
         })
     }
 
-    /// Application protocols: a client offers them in this order, a server chooses by it. None removes them.
-    pub fn set_alpn(&self, names: &[&[u8]]) -> Result<(), Error> {
-        let wire = alpn::encode(names)?;
-        self.change(|settings| {
-            settings.alpn = wire;
-            Ok(())
-        })
-    }
-
-    /// A server's own choice in place of the list; `None` removes it.
-    pub fn set_alpn_callback(&self, callback: Option<AlpnCallback>) -> Result<(), Error> {
-        if !self.server {
-            return Err(invalid(
-                "TLS: the ALPN callback is for servers, and the context is a client's",
-            ));
-        }
-        self.change(|settings| {
-            settings.alpn_callback = callback;
-            Ok(())
-        })
-    }
-
     /// Whether sessions are resumed: by a client, and with a server.
     pub fn set_session_reuse(&self, on: bool) -> Result<(), Error> {
         self.change(|settings| {
@@ -347,6 +370,15 @@ impl Context {
     fn settings(&self) -> Arc<Settings> {
         let slot = self.settings.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&slot)
+    }
+
+    pub(super) fn handed_out(&self) -> usize {
+        self.handed_out.load(Ordering::Acquire)
+    }
+
+    /// Whether there was an SSL of it: what running handshakes read in the `SSL_CTX` must not be changed then.
+    pub(super) fn is_used(&self) -> bool {
+        self.used.load(Ordering::Acquire)
     }
 
     /// For this room: as [`Context::ssl_ctx`], for what the settings know of.
@@ -394,18 +426,23 @@ impl Context {
             text => Some(Name::parse(text)?),
         };
         queue::with_clean_queue(|| {
-            let (ssl, settings, generation) = self.new_ssl()?;
+            let made = self.new_ssl()?;
+            let (settings, generation) = (Arc::clone(&made.settings), made.generation);
             let mode = settings.mode(false);
             let mut key = (!settings.no_reuse)
                 .then(|| session_key(&peer, name.as_ref(), mode, &settings.alpn));
             let outside = settings.outside.is_some();
             if let (Some(text), true) = (&key, outside) {
-                let handed_out = self.handed_out.load(Ordering::Acquire);
-                key = Some(outside::key_of_client(text, &settings, handed_out)?);
+                key = Some(outside::key_of_client(text, &settings, self.handed_out())?);
             }
             let key = key.map(|key| self.sessions.share_key(key));
-            let session = Session::new(ssl, self, settings, mode, name, key.clone(), generation)?;
-            verify::arm(session.ssl(), mode, session.name())?;
+            let purpose = Purpose {
+                name,
+                key: key.clone(),
+                tag: None,
+            };
+            let session = Session::new(made, self, mode, purpose)?;
+            verify::arm(session.ssl(), mode, session.name().as_deref())?;
             if let Some(name) = session.name() {
                 if !name.announce(session.ssl()) {
                     return Err(queue::error("TLS: the server name"));
@@ -442,22 +479,36 @@ impl Context {
                 "TLS: a server's connection needs a server's context",
             ));
         }
+        self.serve(None)
+    }
+
+    /// A server's session, for a socket where there is a tag.
+    pub(super) fn serve(self: &Arc<Self>, tag: Option<*mut c_void>) -> Result<Session, Error> {
         queue::with_clean_queue(|| {
-            let (ssl, settings, generation) = self.new_ssl()?;
+            let made = self.new_ssl()?;
+            let settings = Arc::clone(&made.settings);
             let mode = settings.mode(true);
-            let (authorities, no_reuse) = (Arc::clone(&settings.authorities), settings.no_reuse);
             // Only a cache that gives a session out once makes early data safe, and the program's is not ours to judge.
             let outside = settings.outside.is_some();
             let early_data = settings.early_data.filter(|_| !outside);
-            let session = Session::new(ssl, self, settings, mode, None, None, generation)?;
-            verify::arm(session.ssl(), mode, None)?;
+            let purpose = Purpose {
+                tag,
+                ..Purpose::default()
+            };
+            let session = Session::new(made, self, mode, purpose)?;
+            let once = if settings.once {
+                ffi::SSL_VERIFY_CLIENT_ONCE
+            } else {
+                0
+            };
+            verify::arm_chain(session.ssl(), mode, once);
             if mode != Verify::None {
-                for authority in authorities.iter() {
+                for authority in settings.authorities.iter() {
                     // SAFETY: a live SSL, which copies the name of a live certificate.
                     unsafe { ffi::SSL_add_client_CA(session.ssl(), authority.as_ptr()) };
                 }
             }
-            if no_reuse {
+            if settings.no_reuse {
                 tickets::refuse(session.ssl());
             }
             if outside {
@@ -470,24 +521,28 @@ impl Context {
         })
     }
 
-    /// An SSL with the settings that it was made under, and their generation: all three of one moment.
-    fn new_ssl(&self) -> Result<(*mut ffi::SSL, Arc<Settings>, u32), Error> {
+    pub(super) fn new_ssl(&self) -> Result<Made, Error> {
         let slot = self.settings.read().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: a live context, which nobody changes while the read lock is held.
         let ssl = unsafe { ffi::SSL_new(self.ssl_ctx.as_ptr()) };
         let (settings, generation) = (Arc::clone(&slot), self.sessions.generation());
+        self.used.store(true, Ordering::Release);
         drop(slot);
         if ssl.is_null() {
             return Err(queue::error("TLS: a new session"));
         }
-        if let Some(identity) = settings.identity.as_ref().filter(|_| settings.replaced) {
-            if let Err(error) = identity.use_alone(ssl) {
-                // SAFETY: ours, and nobody has seen it.
-                unsafe { ffi::SSL_free(ssl) };
-                return Err(error);
-            }
+        let replaced = settings.identity.as_ref().filter(|_| settings.replaced);
+        let done = replaced.map_or(Ok(()), |identity| identity.use_alone(ssl));
+        if let Err(error) = done.and_then(|()| settings.ciphers.apply(ssl)) {
+            // SAFETY: ours, and nobody has seen it.
+            unsafe { ffi::SSL_free(ssl) };
+            return Err(error);
         }
-        Ok((ssl, settings, generation))
+        Ok(Made {
+            ssl,
+            settings,
+            generation,
+        })
     }
 }
 

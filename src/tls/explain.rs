@@ -3,7 +3,7 @@
 
 use super::queue::Entry;
 use super::session::State;
-use super::verify::{code_text, Name, Refusal};
+use super::verify::{code_text, Name, Refusal, Where};
 use super::{certificate, sys};
 use openssl_sys as ffi;
 use std::ffi::c_int;
@@ -70,6 +70,7 @@ pub(super) unsafe fn refused(store: *mut ffi::X509_STORE_CTX, state: &State) -> 
             ffi::OPENSSL_sk_num(sent),
         )
     };
+    let name = state.name();
     let fault = Fault {
         error,
         depth,
@@ -77,7 +78,9 @@ pub(super) unsafe fn refused(store: *mut ffi::X509_STORE_CTX, state: &State) -> 
         alone: sent <= 1,
         server: state.context().is_server(),
         freed: state.context().is_freed(),
-        name: state.name(),
+        name: name.as_deref(),
+        place: state.place(),
+        add: adding(state),
     };
     // A root that the peer sent is named by the certificate that it signed.
     if fault.error == ffi::X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN && depth > 0 {
@@ -85,9 +88,10 @@ pub(super) unsafe fn refused(store: *mut ffi::X509_STORE_CTX, state: &State) -> 
         // NULL.
         let below = unsafe { ffi::OPENSSL_sk_value(chain, depth - 1).cast::<ffi::X509>() };
         let text = format!(
-            "{} is signed by {} (depth {depth}), which is not trusted; add it with netconn_tls_load_ca",
+            "{} is signed by {} (depth {depth}), which is not trusted; {}",
             which(below, depth - 1),
             quoted(certificate::subject(x509)),
+            fault.add,
         );
         return Refusal { error, text };
     }
@@ -105,7 +109,29 @@ struct Fault<'a> {
     server: bool,
     freed: bool,
     name: Option<&'a Name>,
+    place: Where,
+    add: &'static str,
 }
+
+/// What would make an authority trusted, in the words of the family that the session is of.
+fn adding(state: &State) -> &'static str {
+    match state.place() {
+        Where::AltNames => "add it with netconn_tls_load_ca",
+        Where::SubjectElse => "add it with SocketTLSContext_load_ca",
+    }
+}
+
+/// A client that must verify a name and was told none.
+pub(super) fn nameless() -> Refusal {
+    Refusal {
+        error: ffi::X509_V_ERR_APPLICATION_VERIFICATION,
+        text: NAMELESS.to_owned(),
+    }
+}
+
+/// The reason of the above.
+pub(super) const NAMELESS: &str =
+    "no hostname is set to verify the certificate with (SocketTLS_set_hostname)";
 
 impl Fault<'_> {
     fn text(&self) -> String {
@@ -116,7 +142,7 @@ impl Fault<'_> {
         match self.error {
             ffi::X509_V_ERR_HOSTNAME_MISMATCH | ffi::X509_V_ERR_IP_ADDRESS_MISMATCH => self
                 .name
-                .map_or_else(String::new, |name| mismatch(self.x509, name)),
+                .map_or_else(String::new, |name| mismatch(self.x509, name, self.place)),
             ffi::X509_V_ERR_CERT_HAS_EXPIRED => {
                 // SAFETY: the time is the live certificate's own.
                 let time = unsafe { ffi::X509_getm_notAfter(self.x509) };
@@ -132,7 +158,7 @@ impl Fault<'_> {
             | ffi::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
             | ffi::X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE => self.unknown_issuer(peer),
             ffi::X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT => {
-                "is self-signed and not trusted; add it with netconn_tls_load_ca".to_owned()
+                format!("is self-signed and not trusted; {}", self.add)
             }
             ffi::X509_V_ERR_INVALID_PURPOSE => format!(
                 "may not be used as a {peer}'s{} (its key usage says so)",
@@ -183,7 +209,7 @@ impl Fault<'_> {
     fn unknown_issuer(&self, peer: &str) -> String {
         let issuer = quoted(certificate::issuer(self.x509));
         let depth = self.depth + 1;
-        let add = "add it with netconn_tls_load_ca";
+        let add = self.add;
         if self.depth == 0 && self.alone {
             // Nobody can tell a private authority from an intermediate that was left out.
             format!(
@@ -228,8 +254,11 @@ impl Fault<'_> {
 }
 
 /// `is for old.example, www.old.example; not for shop.example`
-fn mismatch(x509: *mut ffi::X509, name: &Name) -> String {
+fn mismatch(x509: *mut ffi::X509, name: &Name, place: Where) -> String {
     let names = certificate::names(x509);
+    if names.is_empty() && place == Where::SubjectElse {
+        return format!("has no subjectAltName and another CN; not for {name}");
+    }
     if names.is_empty() {
         return format!("is for no host at all (it has no subjectAltName); not for {name}");
     }
@@ -237,7 +266,7 @@ fn mismatch(x509: *mut ffi::X509, name: &Name) -> String {
 }
 
 /// A resumed session whose certificate is not for the name.
-pub(super) fn resumed_for_another(x509: *mut ffi::X509, name: &Name) -> Refusal {
+pub(super) fn resumed_for_another(x509: *mut ffi::X509, name: &Name, place: Where) -> Refusal {
     Refusal {
         error: match name {
             Name::Dns(_) => ffi::X509_V_ERR_HOSTNAME_MISMATCH,
@@ -246,7 +275,7 @@ pub(super) fn resumed_for_another(x509: *mut ffi::X509, name: &Name) -> Refusal 
         text: format!(
             "{} of the resumed session {}",
             which(x509, 0),
-            mismatch(x509, name)
+            mismatch(x509, name, place)
         ),
     }
 }

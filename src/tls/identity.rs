@@ -47,6 +47,18 @@ impl Identity {
         )))
     }
 
+    /// The certificate itself, borrowed.
+    pub(super) fn leaf(&self) -> *mut ffi::X509 {
+        self.leaf.as_ptr()
+    }
+
+    /// How many certificates are sent.
+    pub(super) fn certificates(&self) -> usize {
+        // SAFETY: a live stack, or NULL (-1).
+        let above = unsafe { ffi::OPENSSL_sk_num(self.chain.0) };
+        1 + usize::try_from(above).unwrap_or(0)
+    }
+
     /// Tells this certificate from another.
     pub(super) fn digest(&self) -> Result<[u8; 32], Error> {
         certificate::digest(self.leaf.as_ptr()).ok_or_else(|| queue::error(&self.name))

@@ -4,9 +4,10 @@
 //! - [`owned`]: references to OpenSSL's objects
 //! - [`pem`], [`password`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
-//! - [`alpn`], [`sessions`], [`key`], [`outside`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
+//! - [`alpn`], [`ciphers`], [`sni`], [`sessions`], [`key`], [`outside`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
 //! - [`keylog`]: what goes to a file
 //! - [`ssl_ctx`], [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
+//! - [`family`], [`family_session`], [`paths`]: what only the Socket family asks for
 //! - [`types`]: the plain values that pass between this room and others
 //!
 //! In a build without the crate's feature `tls` the file `absent.rs` stands for this one: the same surface, where no
@@ -14,10 +15,13 @@
 
 mod alpn;
 mod certificate;
+mod ciphers;
 mod context;
 mod default;
 mod early;
 mod explain;
+mod family;
+mod family_session;
 mod hold;
 mod identity;
 mod key;
@@ -25,11 +29,13 @@ mod keylog;
 mod outside;
 mod owned;
 mod password;
+mod paths;
 mod pem;
 mod queue;
 mod scope;
 mod session;
 mod sessions;
+mod sni;
 mod ssl_ctx;
 mod sys;
 mod terms;
@@ -41,6 +47,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use ciphers::{cipher_list_matches, ciphersuites_match};
 pub use context::Context;
 pub use hold::Hold;
 pub use openssl_sys::SSL;
@@ -48,8 +55,8 @@ pub use queue::with_clean_queue;
 pub use session::Session;
 pub use terms::Terms;
 pub use types::{
-    AlpnCallback, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback, Peer,
-    SessionStore, Trust, Verify, VerifyCallback,
+    AlpnCallback, AlpnDecider, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback,
+    Peer, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
 };
 
 use std::ffi::CStr;

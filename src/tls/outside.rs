@@ -18,6 +18,7 @@ use std::ffi::{c_int, c_long, c_uchar};
 use std::fmt::Write;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 /// The largest session that is stored or taken back.
@@ -202,7 +203,7 @@ fn fits_client(session: &Session, key: &str, found: &SslSession) -> bool {
     let peer = unsafe { sys::SSL_SESSION_get0_peer(found.as_ptr()) };
     let shown = match (session.mode(), session.name()) {
         (Verify::None, _) => true,
-        (Verify::Full, name) => name.is_some_and(|name: &Name| name.matches(peer)),
+        (Verify::Full, name) => name.is_some_and(|name: Rc<Name>| name.matches(peer)),
         _ => !peer.is_null(),
     };
     // SAFETY: a live session.

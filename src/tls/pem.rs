@@ -10,6 +10,7 @@ use openssl_sys as ffi;
 use std::ffi::c_int;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::ptr;
 
@@ -25,9 +26,18 @@ pub(super) struct Pem {
 impl Pem {
     /// Reads a file.
     pub(super) fn file(path: &Path) -> Result<Pem, Error> {
+        Self::open(path, 0)
+    }
+
+    /// Reads a file that is no symbolic link.
+    pub(super) fn file_itself(path: &Path) -> Result<Pem, Error> {
+        Self::open(path, libc::O_NOFOLLOW)
+    }
+
+    fn open(path: &Path, flags: c_int) -> Result<Pem, Error> {
         let name = path.display().to_string();
         let mut piece = [0u8; 4096];
-        let bytes = Self::read(path, &mut piece);
+        let bytes = Self::read(path, flags, &mut piece);
         wipe(&mut piece);
         match bytes {
             Ok(bytes) => Ok(Pem { bytes, name }),
@@ -42,8 +52,8 @@ impl Pem {
         }
     }
 
-    fn read(path: &Path, piece: &mut [u8]) -> Result<Secret, Errno> {
-        let mut file = File::open(path)?;
+    fn read(path: &Path, flags: c_int, piece: &mut [u8]) -> Result<Secret, Errno> {
+        let mut file = File::options().read(true).custom_flags(flags).open(path)?;
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         let mut bytes = Secret::with_capacity(usize::try_from(size).unwrap_or(0).min(MAX_FILE) + 1);
         loop {

@@ -8,14 +8,15 @@ use super::queue;
 use super::sessions::SslSession;
 use super::sys;
 use super::tickets;
-use super::types::{Certificate, Verify};
-use super::verify::{code_text, Name, Refusal};
+use super::types::{Certificate, Thrown, Verify};
+use super::verify::{code_text, Name, Refusal, Where};
 use super::{Error, Failure};
 use openssl_sys as ffi;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{c_int, c_long, c_void, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 /// What our callbacks find behind an SSL. Everything that changes does so through a shared reference: OpenSSL calls back
@@ -23,8 +24,10 @@ use std::sync::{Arc, OnceLock};
 pub(super) struct State {
     context: Arc<Context>,
     settings: Arc<Settings>,
-    mode: Verify,
-    name: Option<Name>,
+    mode: Cell<Verify>,
+    name: RefCell<Option<Rc<Name>>>,
+    /// What a session for a socket has, besides.
+    socket: Option<Box<OfSocket>>,
     /// Under which key sessions are kept; `None`: they are not.
     key: Option<Arc<str>>,
     generation: u32,
@@ -32,6 +35,14 @@ pub(super) struct State {
     /// The program is still to be asked for a session to resume.
     ask_outside: Cell<bool>,
     refusal: OnceCell<Box<Refusal>>,
+}
+
+/// What only the sessions of the Socket family have.
+struct OfSocket {
+    /// Whose it is, for callbacks.
+    tag: *mut c_void,
+    /// What a callback threw.
+    caught: Cell<Option<Thrown>>,
 }
 
 impl State {
@@ -59,17 +70,54 @@ impl State {
         &self.settings
     }
 
-    pub(super) fn name(&self) -> Option<&Name> {
-        self.name.as_ref()
+    pub(super) fn name(&self) -> Option<Rc<Name>> {
+        self.name.borrow().clone()
     }
 
     pub(super) fn mode(&self) -> Verify {
-        self.mode
+        self.mode.get()
+    }
+
+    /// Another name and mode than those that the session began with.
+    pub(super) fn expect(&self, name: Option<Name>, mode: Verify) {
+        self.name.replace(name.map(Rc::new));
+        self.mode.set(mode);
+    }
+
+    /// What a callback threw, taken out.
+    pub(super) fn take_caught(&self) -> Option<Thrown> {
+        self.socket.as_ref()?.caught.take()
+    }
+
+    /// Where a certificate's names are looked for.
+    pub(super) fn place(&self) -> Where {
+        match self.socket {
+            Some(_) => Where::SubjectElse,
+            None => Where::AltNames,
+        }
+    }
+
+    /// NULL where the session is not a socket's.
+    pub(super) fn tag(&self) -> *mut c_void {
+        self.socket.as_ref().map_or(ptr::null_mut(), |own| own.tag)
+    }
+
+    /// Keeps what a callback threw, the first of them; of a session that has nobody to throw it at, the log tells.
+    pub(super) fn catch(&self, thrown: Thrown) {
+        let Some(own) = &self.socket else {
+            crate::log!(
+                Warn,
+                "TLS: a callback threw an exception: taken as a refusal"
+            );
+            return;
+        };
+        let first = own.caught.take();
+        own.caught.set(first.or(Some(thrown)));
     }
 
     /// Whether the peer of this SSL was found to be in order by OpenSSL itself, where that matters.
     pub(super) fn believes(&self, ssl: *mut ffi::SSL) -> bool {
-        self.mode == Verify::None
+        self.mode() == Verify::None
             || (verify_code(ssl) == ffi::X509_V_OK && self.refusal.get().is_none())
     }
 
@@ -130,25 +178,49 @@ pub struct Session {
     state: NonNull<State>,
 }
 
+/// A new SSL with the settings that it was made under, and their generation: all three of one moment.
+pub(super) struct Made {
+    pub(super) ssl: *mut ffi::SSL,
+    pub(super) settings: Arc<Settings>,
+    pub(super) generation: u32,
+}
+
+/// What a session is for.
+#[derive(Default)]
+pub(super) struct Purpose {
+    pub(super) name: Option<Name>,
+    /// Under which key sessions are kept.
+    pub(super) key: Option<Arc<str>>,
+    /// Whose it is, of a session for a socket.
+    pub(super) tag: Option<*mut c_void>,
+}
+
 impl Session {
     /// Takes over an SSL.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
-        ssl: *mut ffi::SSL,
+        made: Made,
         context: &Arc<Context>,
-        settings: Arc<Settings>,
         mode: Verify,
-        name: Option<Name>,
-        key: Option<Arc<str>>,
-        generation: u32,
+        purpose: Purpose,
     ) -> Result<Session, Error> {
-        let ask_outside = key.is_some() && settings.outside.is_some();
+        let Made {
+            ssl,
+            settings,
+            generation,
+        } = made;
+        let ask_outside = purpose.key.is_some() && settings.outside.is_some();
         let state = Box::new(State {
             context: Arc::clone(context),
             settings,
-            mode,
-            name,
-            key,
+            mode: Cell::new(mode),
+            name: RefCell::new(purpose.name.map(Rc::new)),
+            socket: purpose.tag.map(|tag| {
+                Box::new(OfSocket {
+                    tag,
+                    caught: Cell::default(),
+                })
+            }),
+            key: purpose.key,
             generation,
             verified: Cell::new(false),
             ask_outside: Cell::new(ask_outside),
@@ -169,7 +241,7 @@ impl Session {
         }
     }
 
-    fn state(&self) -> &State {
+    pub(super) fn state(&self) -> &State {
         // SAFETY: made in `new`, freed in `drop`, never borrowed mutably.
         unsafe { self.state.as_ref() }
     }
@@ -187,7 +259,7 @@ impl Session {
         self.ssl.as_ptr()
     }
 
-    pub(super) fn name(&self) -> Option<&Name> {
+    pub(super) fn name(&self) -> Option<Rc<Name>> {
         self.state().name()
     }
 
@@ -236,7 +308,7 @@ impl Session {
     }
 
     pub(super) fn mode(&self) -> Verify {
-        self.state().mode
+        self.state().mode()
     }
 
     fn peer(&self) -> *mut ffi::X509 {
@@ -265,7 +337,7 @@ impl Session {
     fn doubt(&self) -> Option<Refusal> {
         let state = self.state();
         let peer = self.peer();
-        match state.mode {
+        match state.mode() {
             Verify::None => return None,
             Verify::OptionalClient if peer.is_null() => return None,
             // Anonymous ciphers and external keys, if the program enabled them, prove no name.
@@ -279,9 +351,9 @@ impl Session {
         if result != ffi::X509_V_OK {
             return Some(explain::resumed_unverified(peer, result));
         }
-        let name = state.name.as_ref()?;
-        (state.mode == Verify::Full && !name.matches(peer))
-            .then(|| explain::resumed_for_another(peer, name))
+        let (name, place) = (state.name()?, state.place());
+        (state.mode() == Verify::Full && !name.matches_in(peer, place))
+            .then(|| explain::resumed_for_another(peer, &name, place))
     }
 
     /// The reason of the failure that OpenSSL just reported; empties OpenSSL's error queue. To be called inside the
@@ -368,7 +440,7 @@ impl Session {
     /// Whether the peer's certificate matters. Where it does not, OpenSSL looks at a server's all the same, and
     /// [`Session::verify_result`] tells what it thought of it.
     pub fn verifies(&self) -> bool {
-        self.state().mode != Verify::None
+        self.mode() != Verify::None
     }
 
     /// OpenSSL's X509 verify code; -1 when it looked at no certificate.

@@ -8,8 +8,8 @@ use std::ffi::c_int;
 use std::ptr;
 
 /// Forward secrecy and authenticated encryption; TLS 1.3 has nothing else.
-const TLS12_CIPHERS: &std::ffi::CStr = c"ECDHE+AESGCM:ECDHE+CHACHA20";
-const TLS13_CIPHERS: &std::ffi::CStr =
+pub(super) const TLS12_CIPHERS: &std::ffi::CStr = c"ECDHE+AESGCM:ECDHE+CHACHA20";
+pub(super) const TLS13_CIPHERS: &std::ffi::CStr =
     c"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
 /// Certificates between a leaf and its root.
 const MAX_DEPTH: c_int = 10;

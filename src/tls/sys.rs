@@ -95,6 +95,12 @@ extern "C" {
         engine: *mut openssl_sys::ENGINE,
     ) -> c_int;
     pub(super) fn SSL_certs_clear(ssl: *mut SSL);
+    pub(super) fn SSL_in_before(ssl: *const SSL) -> c_int;
+    pub(super) fn SSL_CTX_set_cert_cb(
+        ctx: *mut SSL_CTX,
+        cb: Option<unsafe extern "C" fn(*mut SSL, *mut c_void) -> c_int>,
+        arg: *mut c_void,
+    );
     pub(super) fn SSL_CTX_set_default_passwd_cb(
         ctx: *mut SSL_CTX,
         cb: openssl_sys::pem_password_cb,

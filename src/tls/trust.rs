@@ -44,6 +44,28 @@ pub(super) fn add_path(store: *mut ffi::X509_STORE, path: &Path) -> Result<Added
     }
 }
 
+/// As [`add_path`], at a path that was checked: what is no file that can be loaded is taken as a hashed directory that has
+/// nothing in it yet.
+pub(super) fn add_anything(store: *mut ffi::X509_STORE, path: &Path) -> Result<Added, Error> {
+    if !path.is_dir() {
+        match Pem::file_itself(path).and_then(|pem| add_pem(store, &pem)) {
+            Err(error) => {
+                crate::log!(Warn, "TLS: {}: nobody is trusted for it yet", error.text);
+            }
+            added => return added,
+        }
+    }
+    let hashed = hashed_names(path).unwrap_or_default();
+    if hashed.is_empty() {
+        crate::log!(
+            Warn,
+            "TLS: {}: no certificate in it has its hash as its name; run \"openssl rehash\" on it",
+            path.display()
+        );
+    }
+    add_hashed(store, path, hashed)
+}
+
 /// Adds every certificate of a PEM, or none.
 pub(super) fn add_pem(store: *mut ffi::X509_STORE, pem: &Pem) -> Result<Added, Error> {
     let authorities = pem.certificates()?;
@@ -68,6 +90,15 @@ fn add_directory(store: *mut ffi::X509_STORE, path: &Path) -> Result<Added, Erro
             "{name}: no certificate in it has its hash as its name; run \"openssl rehash\" on it"
         )));
     }
+    add_hashed(store, path, hashed)
+}
+
+fn add_hashed(
+    store: *mut ffi::X509_STORE,
+    path: &Path,
+    hashed: BTreeSet<Vec<u8>>,
+) -> Result<Added, Error> {
+    let name = path.display();
     let bytes = path.as_os_str().as_bytes();
     if bytes.contains(&b':') {
         // OpenSSL would take it for a list.

@@ -1,7 +1,8 @@
 //! The plain values that pass between this room and others; the same with and without OpenSSL.
 
 use crate::errno::Errno;
-use std::ffi::c_int;
+use std::any::Any;
+use std::ffi::{c_int, c_void};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,6 +67,38 @@ pub type VerifyCallback = Arc<dyn Fn(&Checked<'_>) -> bool + Send + Sync>;
 /// The program's own choice: gets what the client offers, in its order; gives the index of one of them, or `None` to
 /// go on without a protocol.
 pub type AlpnCallback = Arc<dyn Fn(&[&[u8]]) -> Option<usize> + Send + Sync>;
+
+/// What a callback threw: kept without a look into it, for the boundary of the call that it ran inside.
+pub type Thrown = Box<dyn Any + Send>;
+
+/// As [`AlpnCallback`], of a program that may throw: that fails the handshake.
+pub type AlpnDecider = Arc<dyn Fn(&[&[u8]]) -> Result<Option<usize>, Thrown> + Send + Sync>;
+
+/// The program's own word on each certificate, with all of OpenSSL's view: whether its own check passed, its
+/// `X509_STORE_CTX`, and the tag of the session (NULL where it has none). `None`: it threw, and so refused.
+pub type RawVerifyCallback =
+    Arc<dyn Fn(bool, *mut c_void, *mut c_void) -> Option<bool> + Send + Sync>;
+
+/// How long the sockets of a context wait, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a handshake.
+    pub handshake: c_int,
+    /// For the peer's end of a session.
+    pub shutdown: c_int,
+    /// Between two looks at a handshake.
+    pub poll: c_int,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            handshake: 30_000,
+            shutdown: 5_000,
+            poll: 100,
+        }
+    }
+}
 
 /// Whom a client connects to.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 
 use super::explain;
 use super::session::State;
-use super::types::{invalid, Checked, Error, Verify};
+use super::types::{invalid, Checked, Error, RawVerifyCallback, Verify, VerifyCallback};
 use openssl_sys as ffi;
 use std::borrow::Cow;
 use std::ffi::{c_char, c_int, c_long, c_uint, CString};
@@ -22,7 +22,7 @@ impl Verify {
         }
     }
 
-    fn flags(self) -> c_int {
+    pub(super) fn flags(self) -> c_int {
         match self {
             Verify::Full | Verify::Chain | Verify::OptionalClient => ffi::SSL_VERIFY_PEER,
             Verify::RequireClient => ffi::SSL_VERIFY_PEER | ffi::SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
@@ -42,9 +42,31 @@ impl Verify {
     }
 }
 
-/// subjectAltName alone counts; a wildcard stands for a whole label.
-const HOST_FLAGS: c_uint =
-    ffi::X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | ffi::X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+/// Where a certificate's names are looked for. A wildcard stands for a whole label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// In subjectAltName alone.
+    AltNames,
+    /// In the subject (CN), too, if there is no host's name in subjectAltName: what programs of the Socket family expect.
+    SubjectElse,
+}
+
+impl Where {
+    fn flags(self) -> c_uint {
+        ffi::X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
+            | match self {
+                Where::AltNames => ffi::X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
+                Where::SubjectElse => 0,
+            }
+    }
+}
+
+/// The program's word on certificates.
+#[derive(Clone)]
+pub(super) enum Judge {
+    Checked(VerifyCallback),
+    Raw(RawVerifyCallback),
+}
 
 /// Whom a certificate must be for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,8 +117,45 @@ impl Name {
         }
     }
 
-    /// Whether this certificate is for the name.
+    /// A name as the Socket family takes it: an address, or labels of 1 to 63 letters, digits and inner hyphens; no
+    /// trailing dot, no port, no underscore.
+    pub(super) fn strict(text: &str) -> Result<Name, Error> {
+        let bad = |why: &str| Err(invalid(format!("TLS: the hostname \"{text}\" {why}")));
+        if let Ok(address) = text.parse() {
+            return Ok(Name::Ip(address));
+        }
+        if text.is_empty() {
+            return Err(invalid("TLS: the hostname is empty"));
+        }
+        if text.len() > 255 {
+            return Err(invalid("TLS: the hostname is longer than 255 bytes"));
+        }
+        for label in text.split('.') {
+            let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            if label.is_empty() {
+                return bad("has an empty label");
+            }
+            if label.len() > 63 {
+                return bad("has a label of more than 63 bytes");
+            }
+            if !label.bytes().all(inner) {
+                return bad("has something else than letters, digits, hyphens and dots in it");
+            }
+            if label.starts_with('-') || label.ends_with('-') {
+                return bad("has a label that begins or ends with a hyphen");
+            }
+        }
+        // No NUL is among those.
+        Ok(Name::Dns(CString::new(text).unwrap_or_default()))
+    }
+
+    /// Whether this certificate is for the name, by its subjectAltName.
     pub(super) fn matches(&self, x509: *mut ffi::X509) -> bool {
+        self.matches_in(x509, Where::AltNames)
+    }
+
+    /// Whether this certificate is for the name.
+    pub(super) fn matches_in(&self, x509: *mut ffi::X509, place: Where) -> bool {
         if x509.is_null() {
             return false;
         }
@@ -107,7 +166,7 @@ impl Name {
                     x509,
                     name.as_ptr(),
                     name.as_bytes().len(),
-                    HOST_FLAGS,
+                    place.flags(),
                     ptr::null_mut(),
                 ),
                 Name::Ip(address) => {
@@ -119,20 +178,23 @@ impl Name {
         answer == 1
     }
 
-    /// Lets OpenSSL check the name, as a part of the chain's verification.
-    fn require(&self, ssl: *mut ffi::SSL) -> bool {
+    /// Lets OpenSSL check the name and no other, as a part of the chain's verification.
+    pub(super) fn require(&self, ssl: *mut ffi::SSL, place: Where) -> bool {
         // SAFETY: the parameters belong to the live SSL; name or address with its length, both copied.
         unsafe {
             let parameters = ffi::SSL_get0_param(ssl);
             match self {
                 Name::Dns(name) => {
-                    ffi::X509_VERIFY_PARAM_set_hostflags(parameters, HOST_FLAGS);
+                    ffi::X509_VERIFY_PARAM_set_hostflags(parameters, place.flags());
                     let len = name.as_bytes().len();
-                    ffi::X509_VERIFY_PARAM_set1_host(parameters, name.as_ptr(), len) == 1
+                    ffi::X509_VERIFY_PARAM_set1_ip(parameters, ptr::null(), 0) == 1
+                        && ffi::X509_VERIFY_PARAM_set1_host(parameters, name.as_ptr(), len) == 1
                 }
                 Name::Ip(address) => {
                     let bytes = octets(address);
-                    ffi::X509_VERIFY_PARAM_set1_ip(parameters, bytes.as_ptr(), bytes.len()) == 1
+                    ffi::X509_VERIFY_PARAM_set1_host(parameters, ptr::null(), 0) == 1
+                        && ffi::X509_VERIFY_PARAM_set1_ip(parameters, bytes.as_ptr(), bytes.len())
+                            == 1
                 }
             }
         }
@@ -147,6 +209,13 @@ impl Name {
             },
             Name::Ip(_) => true,
         }
+    }
+
+    /// As [`Name::announce`], in place of a name that was announced before.
+    pub(super) fn announce_instead(&self, ssl: *mut ffi::SSL) -> bool {
+        // SAFETY: a live SSL; NULL takes the name out.
+        let cleared = unsafe { ffi::SSL_set_tlsext_host_name(ssl, ptr::null_mut()) == 1 };
+        cleared && self.announce(ssl)
     }
 }
 
@@ -183,13 +252,22 @@ pub(super) fn arm(ssl: *mut ffi::SSL, mode: Verify, name: Option<&Name>) -> Resu
                 "TLS: there is no name to verify the certificate with",
             ));
         };
-        if !name.require(ssl) {
+        if !name.require(ssl, Where::AltNames) {
             return Err(super::queue::error("TLS: the name to verify"));
         }
     }
-    // SAFETY: a live SSL; the callback finds its state by the SSL and does without where there is none.
-    unsafe { ffi::SSL_set_verify(ssl, mode.flags(), Some(each_certificate)) };
+    arm_chain(ssl, mode, 0);
     Ok(())
+}
+
+/// As [`arm`], where a name may come later; `more`: flags besides those of the mode.
+pub(super) fn arm_chain(ssl: *mut ffi::SSL, mode: Verify, more: c_int) {
+    let flags = match mode.flags() {
+        ffi::SSL_VERIFY_NONE => ffi::SSL_VERIFY_NONE,
+        flags => flags | more,
+    };
+    // SAFETY: a live SSL; the callback finds its state by the SSL and does without where there is none.
+    unsafe { ffi::SSL_set_verify(ssl, flags, Some(each_certificate)) };
 }
 
 /// A certificate that was refused.
@@ -229,6 +307,13 @@ unsafe fn judge(preverified: bool, store: *mut ffi::X509_STORE_CTX) -> bool {
         return preverified;
     };
     state.note_verification();
+    if state.mode() == Verify::Full && state.name().is_none() {
+        // A program may run the handshake itself: what stops it elsewhere has not seen it then.
+        // SAFETY: the caller's promise.
+        unsafe { ffi::X509_STORE_CTX_set_error(store, ffi::X509_V_ERR_APPLICATION_VERIFICATION) };
+        state.note_refusal(explain::nameless);
+        return false;
+    }
     let settings = state.settings();
     let Some(callback) = &settings.verify_callback else {
         if !preverified {
@@ -237,24 +322,30 @@ unsafe fn judge(preverified: bool, store: *mut ffi::X509_STORE_CTX) -> bool {
         }
         return preverified;
     };
-    let accepted = !state.context().is_freed() && {
-        let subject = if x509.is_null() {
-            String::new()
-        } else {
-            super::certificate::subject(x509)
-        };
-        callback(&Checked {
-            preverified,
-            depth,
-            subject: &subject,
-            // After an error that the callback accepted OpenSSL leaves its code standing.
-            error: if preverified { ffi::X509_V_OK } else { error },
-        })
+    let answer = match callback {
+        _ if state.context().is_freed() => Some(false),
+        Judge::Raw(callback) => callback(preverified, store.cast(), state.tag()),
+        Judge::Checked(callback) => {
+            let subject = if x509.is_null() {
+                String::new()
+            } else {
+                super::certificate::subject(x509)
+            };
+            Some(callback(&Checked {
+                preverified,
+                depth,
+                subject: &subject,
+                // After an error that the callback accepted OpenSSL leaves its code standing.
+                error: if preverified { ffi::X509_V_OK } else { error },
+            }))
+        }
     };
+    let accepted = answer == Some(true);
     if !accepted {
-        if preverified {
-            // SAFETY: the caller's promise.
-            unsafe {
+        // SAFETY: the caller's promise. A code that the callback chose stays.
+        unsafe {
+            let now = ffi::X509_STORE_CTX_get_error(store);
+            if answer.is_none() || now == ffi::X509_V_OK || (preverified && now == error) {
                 ffi::X509_STORE_CTX_set_error(store, ffi::X509_V_ERR_APPLICATION_VERIFICATION);
             }
         }

@@ -16,6 +16,12 @@ pub struct Opaque {
 pub struct Source {
     /// `#[no_mangle]` functions.
     pub functions: Vec<String>,
+    /// `#[no_mangle]` objects.
+    pub statics: Vec<String>,
+    /// What it takes from C itself, and does not declare to others.
+    pub foreign: Vec<String>,
+    /// Public constants.
+    pub constants: Vec<String>,
     /// Public enums.
     pub enums: Vec<String>,
     /// Public structs whose members C programs see.
@@ -41,8 +47,19 @@ fn read_into(source: &mut Source, path: &Path) -> Result<()> {
     let file = syn::parse_file(&text).map_err(|e| told(&e))?;
     for item in &file.items {
         match item {
-            syn::Item::Fn(item) if is_exported(item) => {
+            syn::Item::Fn(item) if is_exported(&item.attrs) => {
                 source.functions.push(item.sig.ident.to_string());
+            }
+            syn::Item::Static(item) if is_exported(&item.attrs) => {
+                source.statics.push(item.ident.to_string());
+            }
+            syn::Item::ForeignMod(item) => {
+                source
+                    .foreign
+                    .extend(item.items.iter().filter_map(foreign_name));
+            }
+            syn::Item::Const(item) if is_public(&item.vis) => {
+                source.constants.push(item.ident.to_string());
             }
             syn::Item::Enum(item) if is_public(&item.vis) => {
                 source.enums.push(item.ident.to_string());
@@ -65,12 +82,21 @@ fn read_into(source: &mut Source, path: &Path) -> Result<()> {
     Ok(())
 }
 
+fn foreign_name(item: &syn::ForeignItem) -> Option<String> {
+    match item {
+        syn::ForeignItem::Fn(item) => Some(item.sig.ident.to_string()),
+        syn::ForeignItem::Static(item) => Some(item.ident.to_string()),
+        syn::ForeignItem::Type(item) => Some(item.ident.to_string()),
+        _ => None,
+    }
+}
+
 fn is_public(visibility: &syn::Visibility) -> bool {
     matches!(visibility, syn::Visibility::Public(_))
 }
 
-fn is_exported(function: &syn::ItemFn) -> bool {
-    let mut attributes = function.attrs.iter();
+fn is_exported(attributes: &[syn::Attribute]) -> bool {
+    let mut attributes = attributes.iter();
     attributes.any(|attribute| attribute.path().is_ident("no_mangle"))
 }
 

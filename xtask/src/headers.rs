@@ -1,4 +1,5 @@
-//! The public headers: which there are, and one run of cbindgen for each.
+//! The public headers in `include/` itself: which there are, and one run of cbindgen for each. (Those in its folders:
+//! `family.rs`.)
 //!
 //! A doc comment in the source is the comment in the header, and the order of the source is the order of the header.
 //! What cbindgen cannot know is in [`HEADERS`].
@@ -120,7 +121,9 @@ Each function returns 0, or -1 with errno; a constructor NULL with errno. netcon
 ];
 
 /// Structs of system headers, which the sources spell without their tag.
-const SYSTEM_STRUCTS: &[&str] = &["addrinfo", "iovec", "sockaddr"];
+pub const SYSTEM_STRUCTS: &[&str] = &[
+    "addrinfo", "iovec", "msghdr", "sockaddr", "timespec", "timeval",
+];
 
 /// All headers as they should be.
 pub fn all(root: &Path) -> Result<Vec<File>> {
@@ -153,7 +156,7 @@ impl Header {
             line_length: LINE_LENGTH,
             documentation_style: cbindgen::DocumentationStyle::Doxy,
             usize_is_size_t: true,
-            include_guard: Some(self.guard()),
+            include_guard: Some(guard(self.name)),
             no_includes: true,
             after_includes: Some(self.preamble(source)),
             ..Default::default()
@@ -173,15 +176,6 @@ impl Header {
         Ok(polish(&format!("{about}{text}")))
     }
 
-    /// Never a guard that a program of its own is likely to have.
-    fn guard(&self) -> String {
-        let name = self.name.strip_prefix("netconn_").unwrap_or(self.name);
-        match name {
-            "netconn" => "NETCONN_H".into(),
-            name => format!("NETCONN_{}_H", name.to_uppercase()),
-        }
-    }
-
     fn preamble(&self, source: &Source) -> String {
         let mut parts = Vec::new();
         let mut includes = String::new();
@@ -198,6 +192,15 @@ impl Header {
         let parts: Vec<&str> = parts.iter().map(|p| p.trim_end()).collect();
         let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
         parts.join("\n\n")
+    }
+}
+
+/// Never a guard that a program of its own is likely to have. `name`: the path in `include/`, without its `.h`.
+pub fn guard(name: &str) -> String {
+    let name = name.strip_prefix("netconn_").unwrap_or(name);
+    match name {
+        "netconn" => "NETCONN_H".into(),
+        name => format!("NETCONN_{}_H", name.replace('/', "_").to_uppercase()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! `make` alone never runs it: a user's build needs neither this program nor cbindgen.
 
 mod face;
+mod family;
 mod generated;
 mod headers;
 mod polish;
@@ -18,8 +19,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const USAGE: &str = "\
 usage: cargo run -p xtask -- COMMAND
 
-  headers [--check]   make include/*.h from src/capi/*.rs
-  symbols [--check]   make symbols/public.txt and symbols/netconn.map from include/*.h
+  headers [--check]   make include/ (but adapters/) from src/capi/*.rs and src/capi/c/
+  symbols [--check]   make symbols/public.txt and symbols/netconn.map from include/
   certs DIR           make the test certificates in DIR
 
 --check writes nothing, and fails with the difference when what is committed is not what would be made.";
@@ -28,10 +29,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
-        ["headers"] => headers::all(&root()).and_then(|files| generated::write(&root(), &files)),
-        ["headers", "--check"] => {
-            headers::all(&root()).and_then(|files| generated::check(&root(), &files))
-        }
+        ["headers"] => all_headers().and_then(|files| generated::write(&root(), &files)),
+        ["headers", "--check"] => all_headers().and_then(|files| generated::check(&root(), &files)),
         ["symbols"] => symbols::all(&root()).and_then(|files| generated::write(&root(), &files)),
         ["symbols", "--check"] => {
             symbols::all(&root()).and_then(|files| generated::check(&root(), &files))
@@ -49,6 +48,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn all_headers() -> Result<Vec<generated::File>> {
+    let mut files = headers::all(&root())?;
+    files.extend(family::all(&root())?);
+    Ok(files)
 }
 
 /// The top of the source tree: this crate's parent.

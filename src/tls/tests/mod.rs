@@ -1,6 +1,8 @@
 //! Handshakes between our own contexts, in memory: the two ends take turns, so that every run is the same.
 
 mod alpn;
+mod family;
+mod hostnames;
 mod identity;
 mod protocol;
 mod resumption;
