@@ -9,7 +9,7 @@ mod types;
 
 pub use types::{
     AlpnCallback, AlpnDecider, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback,
-    Peer, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
+    Peer, Place, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
 };
 
 use crate::errno::Errno;
@@ -126,10 +126,36 @@ impl Session {
         terms() -> Terms;
         early_data_accepted() -> bool;
         peer_certificate() -> Option<Certificate>;
+        saved(Option<&Place>) -> Option<Saved>;
+        is_before_handshake() -> bool;
         set_hostname(&str) -> Result<(), Error>;
         ready_to_shake() -> Result<(), Failure>;
         caught() -> Option<Thrown>;
-        scope(&str) -> Result<[u8; 32], Error>;
+    }
+
+    /// Nothing can be offered.
+    pub fn offer(&self, _: &Saved, _: impl Fn() -> Option<Place> + 'static) -> bool {
+        match *self {}
+    }
+}
+
+/// No session can be saved.
+#[derive(Debug)]
+pub enum Saved {}
+
+impl Saved {
+    unreachable_methods! {
+        expired() -> bool;
+    }
+
+    /// There are no bytes of one.
+    pub fn with_bytes<R>(&self, _: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        match *self {}
+    }
+
+    /// No bytes are one.
+    pub fn from_bytes(_: &[u8]) -> Option<Saved> {
+        None
     }
 }
 

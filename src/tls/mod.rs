@@ -4,7 +4,7 @@
 //! - [`owned`]: references to OpenSSL's objects
 //! - [`pem`], [`password`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
-//! - [`alpn`], [`ciphers`], [`sni`], [`sessions`], [`key`], [`outside`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
+//! - [`alpn`], [`ciphers`], [`sni`], [`sessions`], [`key`], [`outside`], [`saved`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
 //! - [`keylog`]: what goes to a file
 //! - [`ssl_ctx`], [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
 //! - [`family`], [`family_session`], [`paths`]: what only the Socket family asks for
@@ -32,6 +32,7 @@ mod password;
 mod paths;
 mod pem;
 mod queue;
+mod saved;
 mod scope;
 mod session;
 mod sessions;
@@ -51,12 +52,14 @@ pub use ciphers::{cipher_list_matches, ciphersuites_match};
 pub use context::Context;
 pub use hold::Hold;
 pub use openssl_sys::SSL;
+pub use owned::wipe;
 pub use queue::with_clean_queue;
+pub use saved::Saved;
 pub use session::Session;
 pub use terms::Terms;
 pub use types::{
     AlpnCallback, AlpnDecider, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback,
-    Peer, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
+    Peer, Place, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
 };
 
 use std::ffi::CStr;

@@ -144,6 +144,9 @@ extern "C" {
         session: *const SSL_SESSION,
         len: *mut std::ffi::c_uint,
     ) -> *const c_uchar;
+    pub(super) fn SSL_SESSION_dup(session: *const SSL_SESSION) -> *mut SSL_SESSION;
+    pub(super) fn SSL_SESSION_get_ticket_lifetime_hint(session: *const SSL_SESSION) -> c_ulong;
+    pub(super) fn SSL_get1_session(ssl: *mut SSL) -> *mut SSL_SESSION;
     pub(super) fn SSL_SESSION_get0_peer(session: *mut SSL_SESSION) -> *mut X509;
     pub(super) fn SSL_SESSION_get0_hostname(session: *const SSL_SESSION) -> *const c_char;
     pub(super) fn SSL_SESSION_get0_alpn_selected(

@@ -111,6 +111,15 @@ pub struct Peer<'a> {
     pub server_name: &'a str,
 }
 
+/// Where a client's connection goes, as far as a saved session is bound to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// A host or an address; of a Unix socket its path. Does not matter where a name is verified.
+    pub host: String,
+    /// Empty where there is none.
+    pub port: String,
+}
+
 /// Why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

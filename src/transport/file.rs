@@ -37,12 +37,37 @@ pub(super) fn send(
         }
     }
     match place.start(file) {
-        Ok(start) => copied(transport, file, start, place, count),
+        Ok(start) => copied(
+            |piece| transport.write(piece),
+            file,
+            start,
+            place,
+            count,
+            PIECE,
+        ),
         Err(Errno(libc::ESPIPE)) if matches!(place, Place::Position) => {
             piped(transport, file, count)
         }
         Err(errno) => Err(Stop::Refused(errno)),
     }
+}
+
+/// By reading and writing, from a file that has places, `size` bytes at a time. `Blocked` is what `write` could not do;
+/// `Refused` is about the file.
+pub(super) fn copy(
+    write: impl FnMut(&[u8]) -> Result<usize, Stop>,
+    file: RawFd,
+    offset: Option<&mut off_t>,
+    count: usize,
+    size: usize,
+) -> Result<usize, Stop> {
+    let place = match offset {
+        Some(offset) if *offset < 0 => return Err(Stop::Refused(Errno(libc::EINVAL))),
+        Some(offset) => Place::Offset(offset),
+        None => Place::Position,
+    };
+    let start = place.start(file).map_err(Stop::Refused)?;
+    copied(write, file, start, place, count, size)
 }
 
 /// Where the file is read from, and what moves.
@@ -144,18 +169,18 @@ fn is_sockets(errno: Errno) -> bool {
     )
 }
 
-/// By reading and writing, from a file that has places.
 fn copied(
-    transport: &Transport,
+    mut write: impl FnMut(&[u8]) -> Result<usize, Stop>,
     file: RawFd,
     start: off_t,
     place: Place<'_>,
     count: usize,
+    size: usize,
 ) -> Result<usize, Stop> {
-    let mut buffer = Buffer::new(count.min(PIECE))?;
+    let mut buffer = Buffer::new(count.min(size))?;
     let mut taken = 0;
     let stop = loop {
-        let room = (count - taken).min(PIECE);
+        let room = (count - taken).min(size);
         if room == 0 {
             break None;
         }
@@ -171,7 +196,7 @@ fn copied(
         });
         match piece {
             Ok([]) => break None,
-            Ok(piece) => match transport.write(piece) {
+            Ok(piece) => match write(piece) {
                 Ok(count) => {
                     taken += count;
                     if count < piece.len() {

@@ -6,6 +6,7 @@ mod hostnames;
 mod identity;
 mod protocol;
 mod resumption;
+mod saved;
 mod verification;
 
 use super::*;
