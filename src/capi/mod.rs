@@ -22,5 +22,8 @@ pub mod socket;
 pub mod socket_data;
 pub mod socket_error;
 pub mod socket_time;
+pub mod socket_tls_config;
+pub mod socket_tls_context;
+pub mod socket_tls_types;
 pub mod tls_types;
 pub mod types;

@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 /// There is no OpenSSL, and so no connection object of its.
 pub type SSL = c_void;
+/// Nor one for a verification.
+#[allow(non_camel_case_types)]
+pub type X509_STORE_CTX = c_void;
 
 /// ENOTSUP.
 pub fn available() -> Result<(), Error> {
@@ -45,6 +48,16 @@ pub fn verify_name(_: &Path, _: &str) -> Result<bool, Error> {
     Err(absent())
 }
 
+/// There is nobody to ask.
+pub fn cipher_list_matches(_: &CStr) -> bool {
+    false
+}
+
+/// There is nobody to ask.
+pub fn ciphersuites_match(_: &CStr) -> bool {
+    false
+}
+
 /// No context can be made.
 #[derive(Debug)]
 pub enum Context {}
@@ -57,6 +70,21 @@ impl Context {
 
     /// ENOTSUP.
     pub fn server() -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// ENOTSUP.
+    pub fn socket_server(_: &Path, _: &Path, _: Option<&Path>) -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// ENOTSUP.
+    pub fn socket_client(_: Option<&Path>) -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// ENOTSUP.
+    pub fn socket_plain(_: c_int, _: c_int, _: Timeouts) -> Result<Arc<Context>, Error> {
         Err(absent())
     }
 
@@ -102,6 +130,17 @@ impl Context {
         accept() -> Result<Session, Error>;
         terms(&str) -> Terms;
         timeouts() -> Timeouts;
+        load_certificate_itself(&Path, &Path) -> Result<(), Error>;
+        load_ca_itself(&Path) -> Result<(), Error>;
+        add_certificate(Option<&str>, &Path, &Path) -> Result<(), Error>;
+        set_verify_bits(c_int) -> Result<(), Error>;
+        set_raw_verify_callback(Option<RawVerifyCallback>) -> Result<(), Error>;
+        set_min_version(c_int) -> Result<(), Error>;
+        set_max_version(c_int) -> Result<(), Error>;
+        set_cipher_list(Option<&CStr>) -> Result<(), Error>;
+        set_ciphersuites(Option<&CStr>) -> Result<(), Error>;
+        set_alpn_optional(&[&[u8]]) -> Result<(), Error>;
+        set_alpn_decider(Option<AlpnDecider>) -> Result<(), Error>;
         for_socket(*mut c_void) -> Result<Session, Error>;
     }
 }

@@ -51,7 +51,7 @@ mod tests;
 pub use ciphers::{cipher_list_matches, ciphersuites_match};
 pub use context::Context;
 pub use hold::Hold;
-pub use openssl_sys::SSL;
+pub use openssl_sys::{SSL, X509_STORE_CTX};
 pub use owned::wipe;
 pub use queue::with_clean_queue;
 pub use saved::Saved;
