@@ -22,6 +22,7 @@ pub mod socket;
 pub mod socket_data;
 pub mod socket_error;
 pub mod socket_time;
+pub mod socket_tls;
 pub mod socket_tls_config;
 pub mod socket_tls_context;
 pub mod socket_tls_types;

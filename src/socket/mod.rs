@@ -28,7 +28,7 @@ mod object;
 mod option;
 mod stats;
 mod timeouts;
-mod tls;
+pub mod tls;
 mod wait;
 
 pub use accept::{accept, accept_within};
