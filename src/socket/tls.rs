@@ -3,6 +3,7 @@
 use super::error::{Error, Kind};
 use super::object::Socket;
 use crate::errno::Errno;
+use std::ffi::c_short;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 
@@ -38,6 +39,14 @@ pub(super) fn left_over(_: &Socket, _: &mut [MaybeUninit<u8>]) -> usize {
 /// Whether a receive gives something without the kernel: decrypted bytes, or a complete record read ahead.
 pub(super) fn has_buffered(_: &Socket) -> bool {
     false
+}
+
+/// For which events of poll(2) the next send (or receive) waits.
+pub(super) fn waits_for(_: &Socket, sending: bool) -> c_short {
+    match sending {
+        true => libc::POLLOUT,
+        false => libc::POLLIN,
+    }
 }
 
 fn absent() -> Error {

@@ -32,6 +32,7 @@ mod warm;
 
 #[cfg(not(feature = "tls"))]
 pub use secure::release_idle_buffers;
+pub use file::{send_file, send_file_plain, splice_to};
 pub use socket::{receive_now, send_now};
 pub use unsent::Unsent;
 #[cfg(feature = "tls")]
