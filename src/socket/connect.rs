@@ -115,10 +115,16 @@ pub(super) fn connect_address(
 }
 
 fn start(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
-    // SAFETY: an address and its length.
-    match unsafe { libc::connect(fd, addr.as_ptr().cast(), addr.len()) } {
-        0 => Ok(()),
-        _ => Err(Errno::last()),
+    loop {
+        // SAFETY: an address and its length.
+        if unsafe { libc::connect(fd, addr.as_ptr().cast(), addr.len()) } == 0 {
+            return Ok(());
+        }
+        match Errno::last() {
+            // A Unix socket's does not go on by itself.
+            Errno(libc::EINTR) if addr.is_unix() => {}
+            errno => return Err(errno),
+        }
     }
 }
 

@@ -10,35 +10,47 @@
 //! - [`object`]: the socket behind a live handle, with its `stats`, `timeouts`, `limit`, `endpoint`s and `tls`
 //! - [`life`]: making and ending them
 //! - [`address`], [`connect`], [`accept`]: names and addresses, from either side
-//! - [`data`]: bytes
+//! - [`data`], [`all`], [`file`], [`message`]: bytes
+//! - [`unix`]: paths and abstract names
+//! - [`options`]: what a program sets and asks
 //! - [`option`], [`wait`]: what the kernel keeps, and waiting for it
 //! - [`event`]: what the program is told
 
 mod accept;
 mod address;
+mod all;
 mod connect;
 mod data;
 mod endpoint;
 mod error;
 mod event;
+mod file;
 mod handle;
 mod life;
 mod limit;
+mod message;
 mod object;
 mod option;
+mod options;
 mod stats;
 mod timeouts;
 pub mod tls;
+mod unix;
 mod wait;
 
 pub use accept::{accept, accept_within};
 pub use address::{bind, bind_one_of, listen, Bound};
+pub use all::{receive_all, receive_all_pieces, send_all, send_all_pieces, Patience, Progress};
 pub use connect::{connect, connect_one_of, Connected};
 pub use data::{receive, receive_pieces, send, send_pieces, Moved, Piece};
 pub use error::{is_retryable, Error, Kind, Thrown};
+pub use file::{send_file, send_whole_file};
 pub use handle::Handle;
 pub use life::{live_count, new, pair, take_over};
+pub use message::{peek, receive_fds, receive_message, send_fds, send_message, splice, MOST_FDS};
 pub use object::{Route, Socket};
+pub use options::{ignore_sigpipe, receive_limited, send_limited, TcpInfo};
 pub use stats::{now_ms, Counts, Snapshot};
 pub use timeouts::{defaults, set_defaults, Timeouts};
+pub use unix::{bind_unix, connect_unix};
 pub use wait::{wait, Deadline};

@@ -13,7 +13,7 @@ mod moves;
 mod shake;
 
 pub use leave::{disable, shut_down, shut_down_sending};
-pub(super) use moves::{receive, send, send_file, send_pieces};
+pub(super) use moves::{receive, send, send_pieces};
 pub use moves::{tls_receive, tls_send, tls_send_file, FileMoved};
 pub use shake::{shake, shake_by_itself, shake_within};
 
@@ -24,7 +24,7 @@ use crate::evloop::Interest;
 use crate::tls::{Context, Session};
 use crate::transport::{Attached, Failure};
 use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
+use std::ffi::{c_short, c_void};
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
@@ -206,6 +206,16 @@ pub(super) fn has_buffered(socket: &Socket) -> bool {
             .live()
             .is_some_and(|live| live.attached.has_buffered()),
     }
+}
+
+/// For which events of poll(2) the next send (or receive) waits.
+pub(super) fn waits_for(socket: &Socket, sending: bool) -> c_short {
+    let own = match sending {
+        true => Interest::WRITE,
+        false => Interest::READ,
+    };
+    let wants = socket.tls.live().map_or(own, |live| live.attached.wants());
+    shake::events(wants)
 }
 
 /// Bytes that a TLS which is gone had read ahead; 0 when they were all taken.

@@ -208,25 +208,6 @@ fn lost(caller: Caller, way: Way, failure: &Failure) -> Error {
     }
 }
 
-/// Sends bytes of a file through TLS for a plain call: from `offset`, which moves by what was sent, or from the file's
-/// position.
-pub fn send_file(
-    socket: &Socket,
-    file: RawFd,
-    offset: Option<&mut libc::off_t>,
-    count: usize,
-) -> Moved {
-    let live = live(socket, Way::Out)?;
-    match file_moves(&live, file, offset, count) {
-        Err(Halt::Refused(errno)) if live.is_ready() => Err(Error::system(
-            Kind::Socket,
-            format_args!("sendfile: descriptor {file}"),
-            errno,
-        )),
-        answer => moved(&live, Caller::Plain, Way::Out, answer),
-    }
-}
-
 fn file_moves(
     live: &Live,
     file: RawFd,
