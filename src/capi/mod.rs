@@ -25,6 +25,7 @@ pub mod socket_time;
 pub mod socket_tls;
 pub mod socket_tls_config;
 pub mod socket_tls_context;
+pub mod socket_tls_io;
 pub mod socket_tls_types;
 pub mod tls_types;
 pub mod types;

@@ -50,7 +50,7 @@ fn live(socket: &Socket, way: Way) -> Result<Rc<Live>, Error> {
 }
 
 /// Sends through TLS for a plain call: how many bytes were taken, `None` when nothing can be now.
-pub fn send(socket: &Socket, bytes: &[u8]) -> Moved {
+pub(in crate::socket) fn send(socket: &Socket, bytes: &[u8]) -> Moved {
     not_too_long(bytes.len(), Way::Out)?;
     sending(socket, Caller::Plain, |live| {
         live.attached.write(bytes, Patience::Descriptors)
@@ -58,7 +58,7 @@ pub fn send(socket: &Socket, bytes: &[u8]) -> Moved {
 }
 
 /// Sends several pieces through TLS for a plain call, as one.
-pub fn send_pieces(socket: &Socket, pieces: &[IoSlice<'_>]) -> Moved {
+pub(in crate::socket) fn send_pieces(socket: &Socket, pieces: &[IoSlice<'_>]) -> Moved {
     let total = pieces
         .iter()
         .fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
@@ -69,7 +69,7 @@ pub fn send_pieces(socket: &Socket, pieces: &[IoSlice<'_>]) -> Moved {
 }
 
 /// Receives through TLS for a plain call: at least one byte, `None` when there is none now.
-pub fn receive(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> Moved {
+pub(in crate::socket) fn receive(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> Moved {
     not_too_long(room.len(), Way::In)?;
     receiving(socket, Caller::Plain, room)
 }
