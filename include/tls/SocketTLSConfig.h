@@ -128,4 +128,35 @@
 #define SOCKET_TLS_MAX_RENEGOTIATIONS 3
 #endif
 
+/** What SocketTLSContext_new makes a context with. */
+typedef struct SocketTLSConfig_T {
+    /** The lowest version, as OpenSSL's constant; 0: TLS 1.2. */
+    int min_version;
+    /** The highest version, as OpenSSL's constant; 0: the highest there is. */
+    int max_version;
+    /**
+     * Milliseconds that SocketTLS_handshake_auto waits on a socket whose operation time-out is 0; 30000 where it is not
+     * above 0.
+     */
+    int handshake_timeout_ms;
+    /**
+     * Milliseconds that SocketTLS_shutdown waits on a socket whose operation time-out is 0; 5000 where it is not above
+     * 0.
+     */
+    int shutdown_timeout_ms;
+    /** Milliseconds between two looks at a handshake that waits; 100 where it is not above 0. */
+    int poll_interval_ms;
+} SocketTLSConfig_T;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Fills a config with the defaults: TLS 1.2 to 1.3, 30000, 5000 and 100 milliseconds. NULL is a no-op. */
+void SocketTLS_config_defaults(struct SocketTLSConfig_T *config);
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif /* NETCONN_TLS_SOCKETTLSCONFIG_H */

@@ -51,7 +51,11 @@ pub(super) fn check(function: &'static CStr, buf: *const c_void, len: usize) {
 ///
 /// # Safety
 /// `iov` is NULL or has `count` entries, which nobody changes during `'a`.
-unsafe fn pieces<'a>(function: &'static CStr, iov: *const iovec, count: c_int) -> &'a [Piece] {
+pub(super) unsafe fn pieces<'a>(
+    function: &'static CStr,
+    iov: *const iovec,
+    count: c_int,
+) -> &'a [Piece] {
     if iov.is_null() {
         violated(function, "iov", "is NULL");
     }
@@ -165,11 +169,7 @@ pub unsafe extern "C" fn Socket_sendall(
 /// # Safety
 /// `buf` is writable for `len` bytes.
 #[no_mangle]
-pub unsafe extern "C" fn Socket_recvall(
-    socket: Socket_T,
-    buf: *mut c_void,
-    len: usize,
-) -> ssize_t {
+pub unsafe extern "C" fn Socket_recvall(socket: Socket_T, buf: *mut c_void, len: usize) -> ssize_t {
     raising_with(c"Socket_recvall", || {
         check(c"Socket_recvall", buf, len);
         let handle = live_handle(c"Socket_recvall", socket);
@@ -193,9 +193,13 @@ pub unsafe extern "C" fn Socket_sendvall(
         // SAFETY: the caller's promise.
         unsafe {
             let pieces = pieces(c"Socket_sendvall", iov, iovcnt);
-            let wanted = pieces.iter().map(|piece| piece.iov_len).fold(0, usize::saturating_add);
+            let wanted = pieces
+                .iter()
+                .map(|piece| piece.iov_len)
+                .fold(0, usize::saturating_add);
             let handle = live_handle(c"Socket_sendvall", socket);
-            socket::send_all_pieces(handle, pieces, Patience::Mode).map(|moved| short_of(moved, wanted))
+            socket::send_all_pieces(handle, pieces, Patience::Mode)
+                .map(|moved| short_of(moved, wanted))
         }
     })
 }
@@ -214,9 +218,13 @@ pub unsafe extern "C" fn Socket_recvvall(
         // SAFETY: the caller's promise.
         unsafe {
             let pieces = pieces(c"Socket_recvvall", iov, iovcnt);
-            let wanted = pieces.iter().map(|piece| piece.iov_len).fold(0, usize::saturating_add);
+            let wanted = pieces
+                .iter()
+                .map(|piece| piece.iov_len)
+                .fold(0, usize::saturating_add);
             let handle = live_handle(c"Socket_recvvall", socket);
-            socket::receive_all_pieces(handle, pieces, Patience::Mode).map(|moved| short_of(moved, wanted))
+            socket::receive_all_pieces(handle, pieces, Patience::Mode)
+                .map(|moved| short_of(moved, wanted))
         }
     })
 }
@@ -237,7 +245,8 @@ pub unsafe extern "C" fn Socket_sendall_timeout(
         check(c"Socket_sendall_timeout", buf, len);
         let handle = live_handle(c"Socket_sendall_timeout", socket);
         // SAFETY: the caller's promise.
-        let moved = unsafe { socket::send_all(handle, buf.cast(), len, Patience::from_ms(timeout_ms))? };
+        let moved =
+            unsafe { socket::send_all(handle, buf.cast(), len, Patience::from_ms(timeout_ms))? };
         Ok(short_of(moved, len))
     })
 }
@@ -258,7 +267,8 @@ pub unsafe extern "C" fn Socket_recvall_timeout(
         check(c"Socket_recvall_timeout", buf, len);
         let handle = live_handle(c"Socket_recvall_timeout", socket);
         // SAFETY: the caller's promise.
-        let moved = unsafe { socket::receive_all(handle, buf.cast(), len, Patience::from_ms(timeout_ms))? };
+        let moved =
+            unsafe { socket::receive_all(handle, buf.cast(), len, Patience::from_ms(timeout_ms))? };
         Ok(short_of(moved, len))
     })
 }
@@ -279,9 +289,13 @@ pub unsafe extern "C" fn Socket_sendv_timeout(
         // SAFETY: the caller's promise.
         unsafe {
             let pieces = pieces(c"Socket_sendv_timeout", iov, iovcnt);
-            let wanted = pieces.iter().map(|piece| piece.iov_len).fold(0, usize::saturating_add);
+            let wanted = pieces
+                .iter()
+                .map(|piece| piece.iov_len)
+                .fold(0, usize::saturating_add);
             let handle = live_handle(c"Socket_sendv_timeout", socket);
-            socket::send_all_pieces(handle, pieces, Patience::from_ms(timeout_ms)).map(|moved| short_of(moved, wanted))
+            socket::send_all_pieces(handle, pieces, Patience::from_ms(timeout_ms))
+                .map(|moved| short_of(moved, wanted))
         }
     })
 }
@@ -302,9 +316,13 @@ pub unsafe extern "C" fn Socket_recvv_timeout(
         // SAFETY: the caller's promise.
         unsafe {
             let pieces = pieces(c"Socket_recvv_timeout", iov, iovcnt);
-            let wanted = pieces.iter().map(|piece| piece.iov_len).fold(0, usize::saturating_add);
+            let wanted = pieces
+                .iter()
+                .map(|piece| piece.iov_len)
+                .fold(0, usize::saturating_add);
             let handle = live_handle(c"Socket_recvv_timeout", socket);
-            socket::receive_all_pieces(handle, pieces, Patience::from_ms(timeout_ms)).map(|moved| short_of(moved, wanted))
+            socket::receive_all_pieces(handle, pieces, Patience::from_ms(timeout_ms))
+                .map(|moved| short_of(moved, wanted))
         }
     })
 }

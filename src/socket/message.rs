@@ -45,11 +45,7 @@ unsafe fn pieces<'a>(message: &libc::msghdr) -> Result<&'a [Piece], Error> {
 ///
 /// # Safety
 /// `message` is whole, and all it points to readable.
-pub unsafe fn send_message(
-    handle: &'static Handle,
-    message: &libc::msghdr,
-    flags: c_int,
-) -> Moved {
+pub unsafe fn send_message(handle: &'static Handle, message: &libc::msghdr, flags: c_int) -> Moved {
     let (fd, _) = plain(handle, "sendmsg")?;
     // SAFETY: the caller's promise.
     let sent = unsafe { libc::sendmsg(fd, message, flags | libc::MSG_NOSIGNAL) };
@@ -69,7 +65,11 @@ pub unsafe fn receive_message(
     // SAFETY: the caller's promise.
     let room = data::total(unsafe { pieces(message)? })?;
     if route == Route::LeftOver && room > 0 {
-        (message.msg_controllen, message.msg_namelen, message.msg_flags) = (0, 0, 0);
+        (
+            message.msg_controllen,
+            message.msg_namelen,
+            message.msg_flags,
+        ) = (0, 0, 0);
         // SAFETY: the caller's promise.
         return unsafe { data::receive_pieces(handle, pieces(message)?, flags) };
     }
@@ -165,10 +165,7 @@ pub fn send_fds(handle: &'static Handle, fds: &[RawFd]) -> Result<bool, Error> {
 
 /// Receives descriptors with a byte, close-on-exec, and puts them into `places`: how many; `None` without waiting. Whatever
 /// fails, none of them stays open.
-pub fn receive_fds(
-    handle: &'static Handle,
-    places: &mut [RawFd],
-) -> Result<Option<usize>, Error> {
+pub fn receive_fds(handle: &'static Handle, places: &mut [RawFd]) -> Result<Option<usize>, Error> {
     const WHAT: &str = "receiving descriptors";
     let socket = of_unix(handle, WHAT)?;
     if places.is_empty() || places.len() > MOST_FDS {
@@ -190,11 +187,16 @@ pub fn receive_fds(
         return Err(Error::closed(Errno(0)));
     }
     if message.msg_flags & libc::MSG_CTRUNC != 0 {
-        let text = format!("{WHAT}: some were lost on the way (is the limit of open files reached?)");
+        let text =
+            format!("{WHAT}: some were lost on the way (is the limit of open files reached?)");
         return Err(Error::new(Kind::Socket, Errno(libc::EMSGSIZE), text));
     }
     if fds.len() > places.len() {
-        let text = format!("{WHAT}: {} came, and there is room for {}", fds.len(), places.len());
+        let text = format!(
+            "{WHAT}: {} came, and there is room for {}",
+            fds.len(),
+            places.len()
+        );
         return Err(Error::new(Kind::Socket, Errno(libc::EMSGSIZE), text));
     }
     let count = fds.len();
@@ -263,7 +265,16 @@ pub fn splice(from: &'static Handle, to: &'static Handle, len: usize) -> Moved {
     let [read_end, write_end] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     let none = std::ptr::null_mut;
     // SAFETY: no memory is involved.
-    let taken = unsafe { libc::splice(source, none(), write_end.as_raw_fd(), none(), len, libc::SPLICE_F_MOVE) };
+    let taken = unsafe {
+        libc::splice(
+            source,
+            none(),
+            write_end.as_raw_fd(),
+            none(),
+            len,
+            libc::SPLICE_F_MOVE,
+        )
+    };
     let Some(count) = data::was_received(from, taken)? else {
         return Ok(None);
     };

@@ -30,7 +30,13 @@ fn invalid(text: String) -> Error {
 }
 
 impl Socket {
-    fn set_int(&self, what: &'static str, level: c_int, name: c_int, value: c_int) -> Result<(), Error> {
+    fn set_int(
+        &self,
+        what: &'static str,
+        level: c_int,
+        name: c_int,
+        value: c_int,
+    ) -> Result<(), Error> {
         option::set_int(self.fd(), level, name, value).map_err(refused(what))
     }
 
@@ -95,12 +101,19 @@ impl Socket {
         let names = ["idle", "interval", "count"];
         for ((value, most), name) in values.into_iter().zip(KEEPALIVE_MOST).zip(names) {
             if !(1..=most).contains(&value) {
-                return Err(invalid(format!("keepalive: {name} {value}, and not 1 to {most}")));
+                return Err(invalid(format!(
+                    "keepalive: {name} {value}, and not 1 to {most}"
+                )));
             }
         }
         let [idle, interval, count] = values;
         self.set_int("TCP_KEEPIDLE", libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle)?;
-        self.set_int("TCP_KEEPINTVL", libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, interval)?;
+        self.set_int(
+            "TCP_KEEPINTVL",
+            libc::IPPROTO_TCP,
+            libc::TCP_KEEPINTVL,
+            interval,
+        )?;
         self.set_int("TCP_KEEPCNT", libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count)?;
         self.set_int("SO_KEEPALIVE", libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)
     }
@@ -119,7 +132,12 @@ impl Socket {
 
     /// TCP_NODELAY.
     pub fn set_nodelay(&self, on: bool) -> Result<(), Error> {
-        self.set_int("TCP_NODELAY", libc::IPPROTO_TCP, libc::TCP_NODELAY, on.into())
+        self.set_int(
+            "TCP_NODELAY",
+            libc::IPPROTO_TCP,
+            libc::TCP_NODELAY,
+            on.into(),
+        )
     }
 
     /// TCP_NODELAY.
@@ -136,7 +154,9 @@ impl Socket {
     pub fn set_buffer(&self, name: c_int, size: c_int) -> Result<(), Error> {
         if !BUFFER_SIZES.contains(&size) {
             let (least, most) = (BUFFER_SIZES.start(), BUFFER_SIZES.end());
-            return Err(invalid(format!("a buffer of {size} bytes, and not {least} to {most}")));
+            return Err(invalid(format!(
+                "a buffer of {size} bytes, and not {least} to {most}"
+            )));
         }
         self.set_int("SO_RCVBUF or SO_SNDBUF", libc::SOL_SOCKET, name, size)
     }
@@ -149,13 +169,18 @@ impl Socket {
     /// TCP_CONGESTION.
     pub fn set_congestion(&self, name: &[u8]) -> Result<(), Error> {
         if name.is_empty() || name.len() > CONGESTION_MOST {
-            let text = format!("a congestion control's name of {} bytes, and not 1 to {CONGESTION_MOST}", name.len());
+            let text = format!(
+                "a congestion control's name of {} bytes, and not 1 to {CONGESTION_MOST}",
+                name.len()
+            );
             return Err(invalid(text));
         }
-        option::set_text(self.fd(), libc::IPPROTO_TCP, libc::TCP_CONGESTION, name).map_err(|errno| {
-            let name = String::from_utf8_lossy(name);
-            Error::system(Kind::Socket, format_args!("TCP_CONGESTION {name}"), errno)
-        })
+        option::set_text(self.fd(), libc::IPPROTO_TCP, libc::TCP_CONGESTION, name).map_err(
+            |errno| {
+                let name = String::from_utf8_lossy(name);
+                Error::system(Kind::Socket, format_args!("TCP_CONGESTION {name}"), errno)
+            },
+        )
     }
 
     /// TCP_CONGESTION, NUL-terminated.
@@ -170,7 +195,12 @@ impl Socket {
     /// TCP_FASTOPEN.
     pub fn set_fast_open(&self, on: bool) -> Result<(), Error> {
         let waiting = if on { FAST_OPEN_WAITING } else { 0 };
-        self.set_int("TCP_FASTOPEN", libc::IPPROTO_TCP, libc::TCP_FASTOPEN, waiting)
+        self.set_int(
+            "TCP_FASTOPEN",
+            libc::IPPROTO_TCP,
+            libc::TCP_FASTOPEN,
+            waiting,
+        )
     }
 
     /// TCP_FASTOPEN.
@@ -181,9 +211,16 @@ impl Socket {
     /// TCP_USER_TIMEOUT in milliseconds.
     pub fn set_user_timeout(&self, ms: u32) -> Result<(), Error> {
         let Ok(ms) = c_int::try_from(ms) else {
-            return Err(invalid(format!("a user time-out of {ms} ms, more than INT_MAX")));
+            return Err(invalid(format!(
+                "a user time-out of {ms} ms, more than INT_MAX"
+            )));
         };
-        self.set_int("TCP_USER_TIMEOUT", libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, ms)
+        self.set_int(
+            "TCP_USER_TIMEOUT",
+            libc::IPPROTO_TCP,
+            libc::TCP_USER_TIMEOUT,
+            ms,
+        )
     }
 
     /// TCP_USER_TIMEOUT in milliseconds; 0 where there is none.
@@ -197,25 +234,43 @@ impl Socket {
     /// TCP_DEFER_ACCEPT in seconds.
     pub fn set_defer_accept(&self, seconds: c_int) -> Result<(), Error> {
         if !(0..=DEFER_ACCEPT_MOST).contains(&seconds) {
-            return Err(invalid(format!("defer accept: {seconds} s, and not 0 to {DEFER_ACCEPT_MOST}")));
+            return Err(invalid(format!(
+                "defer accept: {seconds} s, and not 0 to {DEFER_ACCEPT_MOST}"
+            )));
         }
-        self.set_int("TCP_DEFER_ACCEPT", libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
+        self.set_int(
+            "TCP_DEFER_ACCEPT",
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            seconds,
+        )
     }
 
     /// TCP_DEFER_ACCEPT in seconds.
     pub fn defer_accept(&self) -> Result<c_int, Error> {
-        self.get_int("TCP_DEFER_ACCEPT", libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT)
+        self.get_int(
+            "TCP_DEFER_ACCEPT",
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+        )
     }
 
     /// shutdown(2) of the transport.
     pub fn shut(&self, how: c_int) -> Result<(), Error> {
         if ![libc::SHUT_RD, libc::SHUT_WR, libc::SHUT_RDWR].contains(&how) {
-            return Err(invalid(format!("shutdown: {how} is none of SHUT_RD, SHUT_WR, SHUT_RDWR")));
+            return Err(invalid(format!(
+                "shutdown: {how} is none of SHUT_RD, SHUT_WR, SHUT_RDWR"
+            )));
         }
         // SAFETY: no memory is involved.
         match unsafe { libc::shutdown(self.fd(), how) } {
             0 => Ok(()),
-            _ => Err(Error::with_peer(Kind::Socket, "shutdown of", self, Errno::last())),
+            _ => Err(Error::with_peer(
+                Kind::Socket,
+                "shutdown of",
+                self,
+                Errno::last(),
+            )),
         }
     }
 
@@ -256,7 +311,12 @@ impl Socket {
 
     /// TCP_INFO, as much of it as the kernel has; `None` for what is not TCP.
     pub fn tcp_info(&self) -> Option<TcpInfo> {
-        let got = option::get(self.fd(), libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo::default());
+        let got = option::get(
+            self.fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            TcpInfo::default(),
+        );
         got.ok().map(|(info, _)| info)
     }
 

@@ -3,9 +3,11 @@
 use super::error::{Error, Kind};
 use super::object::Socket;
 use crate::errno::Errno;
+use crate::transport::Patience;
 use std::ffi::c_short;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 
 /// A socket's place for TLS.
 #[derive(Debug, Default)]
@@ -17,17 +19,36 @@ impl Slot {
 }
 
 /// Sends through TLS: how many bytes were taken, `None` when nothing can be now.
-pub(super) fn send(_: &Socket, _: &[u8]) -> Result<Option<usize>, Error> {
+pub(super) fn send(_: &Socket, _: &[u8], _: Patience) -> Result<Option<usize>, Error> {
     Err(absent())
 }
 
 /// Sends several pieces through TLS as one.
-pub(super) fn send_pieces(_: &Socket, _: &[IoSlice<'_>]) -> Result<Option<usize>, Error> {
+pub(super) fn send_pieces(
+    _: &Socket,
+    _: &[IoSlice<'_>],
+    _: Patience,
+) -> Result<Option<usize>, Error> {
     Err(absent())
 }
 
 /// Receives through TLS: at least one byte, `None` when there is none now.
-pub(super) fn receive(_: &Socket, _: &mut [MaybeUninit<u8>]) -> Result<Option<usize>, Error> {
+pub(super) fn receive(
+    _: &Socket,
+    _: &mut [MaybeUninit<u8>],
+    _: Patience,
+) -> Result<Option<usize>, Error> {
+    Err(absent())
+}
+
+/// Sends up to `count` bytes of a file through TLS: from `offset`, which moves by what was sent, or from the file's position,
+/// which then does; 0 at the end of the file.
+pub(super) fn send_file(
+    _: &Socket,
+    _: RawFd,
+    _: Option<&mut libc::off_t>,
+    _: usize,
+) -> Result<Option<usize>, Error> {
     Err(absent())
 }
 
@@ -47,6 +68,16 @@ pub(super) fn waits_for(_: &Socket, sending: bool) -> c_short {
         true => libc::POLLOUT,
         false => libc::POLLIN,
     }
+}
+
+/// As `socket_tls_want_read`.
+pub(super) fn wants_read(_: &Socket) -> bool {
+    false
+}
+
+/// As `socket_tls_want_write`.
+pub(super) fn wants_write(_: &Socket) -> bool {
+    false
 }
 
 fn absent() -> Error {

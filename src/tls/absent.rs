@@ -8,17 +8,24 @@
 mod types;
 
 pub use types::{
-    AlpnCallback, AlpnDecider, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback,
-    Peer, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
+    AlpnCallback, AlpnDecider, Certificate, CertificateLines, Checked, Error, Failure, KeyLogTo,
+    PasswordCallback, Peer, Place, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust,
+    Verify, VerifyCallback,
 };
 
 use crate::errno::Errno;
-use std::ffi::{c_int, c_void, CStr};
+use std::ffi::{c_int, c_long, c_void, CStr};
 use std::path::Path;
 use std::sync::Arc;
 
 /// There is no OpenSSL, and so no connection object of its.
 pub type SSL = c_void;
+/// Nor one for a verification.
+#[allow(non_camel_case_types)]
+pub type X509_STORE_CTX = c_void;
+
+/// Nor a certificate.
+pub type X509 = c_void;
 
 /// ENOTSUP.
 pub fn available() -> Result<(), Error> {
@@ -45,6 +52,16 @@ pub fn verify_name(_: &Path, _: &str) -> Result<bool, Error> {
     Err(absent())
 }
 
+/// There is nobody to ask.
+pub fn cipher_list_matches(_: &CStr) -> bool {
+    false
+}
+
+/// There is nobody to ask.
+pub fn ciphersuites_match(_: &CStr) -> bool {
+    false
+}
+
 /// No context can be made.
 #[derive(Debug)]
 pub enum Context {}
@@ -57,6 +74,21 @@ impl Context {
 
     /// ENOTSUP.
     pub fn server() -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// ENOTSUP.
+    pub fn socket_server(_: &Path, _: &Path, _: Option<&Path>) -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// ENOTSUP.
+    pub fn socket_client(_: Option<&Path>) -> Result<Arc<Context>, Error> {
+        Err(absent())
+    }
+
+    /// ENOTSUP.
+    pub fn socket_plain(_: c_int, _: c_int, _: Timeouts) -> Result<Arc<Context>, Error> {
         Err(absent())
     }
 
@@ -102,6 +134,17 @@ impl Context {
         accept() -> Result<Session, Error>;
         terms(&str) -> Terms;
         timeouts() -> Timeouts;
+        load_certificate_itself(&Path, &Path) -> Result<(), Error>;
+        load_ca_itself(&Path) -> Result<(), Error>;
+        add_certificate(Option<&str>, &Path, &Path) -> Result<(), Error>;
+        set_verify_bits(c_int) -> Result<(), Error>;
+        set_raw_verify_callback(Option<RawVerifyCallback>) -> Result<(), Error>;
+        set_min_version(c_int) -> Result<(), Error>;
+        set_max_version(c_int) -> Result<(), Error>;
+        set_cipher_list(Option<&CStr>) -> Result<(), Error>;
+        set_ciphersuites(Option<&CStr>) -> Result<(), Error>;
+        set_alpn_optional(&[&[u8]]) -> Result<(), Error>;
+        set_alpn_decider(Option<AlpnDecider>) -> Result<(), Error>;
         for_socket(*mut c_void) -> Result<Session, Error>;
     }
 }
@@ -126,10 +169,59 @@ impl Session {
         terms() -> Terms;
         early_data_accepted() -> bool;
         peer_certificate() -> Option<Certificate>;
+        saved(Option<&Place>) -> Option<Saved>;
+        is_before_handshake() -> bool;
+        certificate_lines() -> Option<CertificateLines>;
+        chain() -> Option<Chain>;
+        protocol() -> c_int;
+        protocol_name() -> &'static CStr;
+        verify_code() -> c_long;
+        renegotiations() -> c_int;
+        is_to_renegotiate() -> bool;
+        forbid_renegotiation() -> ();
         set_hostname(&str) -> Result<(), Error>;
         ready_to_shake() -> Result<(), Failure>;
         caught() -> Option<Thrown>;
-        scope(&str) -> Result<[u8; 32], Error>;
+    }
+
+    /// Nothing can be offered.
+    pub fn offer(&self, _: &Saved, _: impl Fn() -> Option<Place> + 'static) -> bool {
+        match *self {}
+    }
+}
+
+/// No peer shows any.
+#[derive(Debug)]
+pub enum Chain {}
+
+impl Chain {
+    unreachable_methods! {
+        pointers() -> &[*mut X509];
+    }
+}
+
+/// No code has come from anywhere.
+pub fn verify_code_text(_: c_long) -> String {
+    "this build of netconn was made without TLS".to_owned()
+}
+
+/// No session can be saved.
+#[derive(Debug)]
+pub enum Saved {}
+
+impl Saved {
+    unreachable_methods! {
+        expired() -> bool;
+    }
+
+    /// There are no bytes of one.
+    pub fn with_bytes<R>(&self, _: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        match *self {}
+    }
+
+    /// No bytes are one.
+    pub fn from_bytes(_: &[u8]) -> Option<Saved> {
+        None
     }
 }
 

@@ -3,11 +3,10 @@
 
 use super::context::Context;
 use super::explain;
-use super::key::session_key;
+use super::queue;
 use super::session::{Purpose, Session};
-use super::types::{invalid, Error, Failure, Peer, Thrown, Verify};
+use super::types::{invalid, Error, Failure, Thrown, Verify};
 use super::verify::{self, Name};
-use super::{queue, scope, sys};
 use openssl_sys as ffi;
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -46,8 +45,7 @@ impl Session {
         }
         let name = Name::strict(text)?;
         let (ssl, state) = (self.ssl(), self.state());
-        // SAFETY: a live SSL.
-        if unsafe { sys::SSL_in_before(ssl) } != 1 {
+        if !self.is_before_handshake() {
             return Err(invalid(
                 "TLS: the hostname is set before the handshake, which has begun",
             ));
@@ -78,23 +76,5 @@ impl Session {
     /// What a callback of the handshake threw, once: it failed the handshake.
     pub fn caught(&self) -> Option<Thrown> {
         self.state().take_caught()
-    }
-
-    /// A digest of all that decides whether a client believes its peer: the context's settings and callbacks, the name,
-    /// the mode in force, ALPN, and the peer where the caller names one. A session may be offered under an equal one only.
-    /// To be asked when the hostname is set, at the handshake's first step.
-    pub fn scope(&self, peer: &str) -> Result<[u8; 32], Error> {
-        queue::with_clean_queue(|| {
-            let name = self.name();
-            let peer = Peer {
-                host: peer,
-                port: "",
-                server_name: "",
-            };
-            let (context, _) = self.made_under();
-            let settings = self.settings();
-            let key = session_key(&peer, name.as_deref(), self.mode(), &settings.alpn);
-            scope::of_socket(&key, settings, context.handed_out())
-        })
     }
 }

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 /// The largest session that is stored or taken back.
-const MOST: usize = 16 * 1024;
+pub(super) const MOST: usize = 16 * 1024;
 
 impl Context {
     /// Keeps sessions with the program, and with it alone; `None`: in our own memory again.
@@ -166,20 +166,9 @@ pub(super) fn store_of_client(store: &dyn SessionStore, key: &str, session: *mut
 pub(super) fn recall(session: &Session, store: &dyn SessionStore, key: &str) {
     let mut unfit = false;
     let found = load(store, key, &mut unfit);
-    let fits = found.as_ref().is_some_and(|found| {
-        let fits = fits_client(session, key, found);
-        // SAFETY: a live SSL and a live session, of which OpenSSL takes a reference of its own.
-        let set = fits && unsafe { ffi::SSL_set_session(session.ssl(), found.as_ptr()) } == 1;
-        if set && session.verifies() && session.code() != ffi::X509_V_OK {
-            // SAFETY: a live SSL; takes the session out again, with what it said of the certificate.
-            unsafe {
-                ffi::SSL_set_session(session.ssl(), ptr::null_mut());
-                sys::SSL_set_verify_result(session.ssl(), c_long::from(ffi::X509_V_OK));
-            }
-            return false;
-        }
-        set
-    });
+    let fits = found
+        .as_ref()
+        .is_some_and(|found| filed_under(key, found) && give(session, found));
     // What is of no use leaves the cache, and so does what may be used once only.
     let used_up = found.as_ref().is_some_and(sessions::single_use);
     if used_up || unfit || (found.is_some() && !fits) {
@@ -187,31 +176,49 @@ pub(super) fn recall(session: &Session, store: &dyn SessionStore, key: &str) {
     }
 }
 
-fn fits_client(session: &Session, key: &str, found: &SslSession) -> bool {
+/// Whether a session carries the digest of the key that it was kept under.
+fn filed_under(key: &str, found: &SslSession) -> bool {
     let Ok(scope) = scope::of_key(key) else {
         return false;
     };
     let mut len = 0;
     // SAFETY: a live session, whose id context lives as long.
-    let filed_here = unsafe {
+    unsafe {
         let context = sys::SSL_SESSION_get0_id_context(found.as_ptr(), &mut len);
         !context.is_null()
             && len as usize == scope.len()
             && std::slice::from_raw_parts(context, scope.len()) == scope
-    };
+    }
+}
+
+/// Gives a session to OpenSSL for a client's handshake, if it is fresh and what it says of the peer does here.
+pub(super) fn give(session: &Session, found: &SslSession) -> bool {
     // SAFETY: a live session; the certificate (or NULL) is its own.
     let peer = unsafe { sys::SSL_SESSION_get0_peer(found.as_ptr()) };
     let shown = match (session.mode(), session.name()) {
         (Verify::None, _) => true,
-        (Verify::Full, name) => name.is_some_and(|name: Rc<Name>| name.matches(peer)),
+        (Verify::Full, name) => {
+            let place = session.state().place();
+            name.is_some_and(|name: Rc<Name>| name.matches_in(peer, place))
+        }
         _ => !peer.is_null(),
     };
     // SAFETY: a live session.
     let version = unsafe { ffi::SSL_SESSION_get_protocol_version(found.as_ptr()) };
-    filed_here
-        && shown
-        && version >= ffi::TLS1_2_VERSION
-        && sessions::usable(found, sessions::now())
+    if !shown || version < ffi::TLS1_2_VERSION || !sessions::usable(found, sessions::now()) {
+        return false;
+    }
+    // SAFETY: a live SSL and a live session, of which OpenSSL takes a reference of its own.
+    let set = unsafe { ffi::SSL_set_session(session.ssl(), found.as_ptr()) } == 1;
+    if set && session.verifies() && session.code() != ffi::X509_V_OK {
+        // SAFETY: a live SSL; takes the session out again, with what it said of the certificate.
+        unsafe {
+            ffi::SSL_set_session(session.ssl(), ptr::null_mut());
+            sys::SSL_set_verify_result(session.ssl(), c_long::from(ffi::X509_V_OK));
+        }
+        return false;
+    }
+    set
 }
 
 /// Asks the program. `unfit`: it gave something that is no session.
@@ -237,7 +244,7 @@ fn load(store: &dyn SessionStore, key: &str, unfit: &mut bool) -> Option<SslSess
 }
 
 /// A whole session and nothing behind it.
-fn parse(der: &[u8]) -> Option<SslSession> {
+pub(super) fn parse(der: &[u8]) -> Option<SslSession> {
     let mut next = der.as_ptr();
     queue::with_clean_queue(|| {
         // SAFETY: `next` points to as many readable bytes as are named; what comes back is ours.
@@ -253,7 +260,7 @@ fn parse(der: &[u8]) -> Option<SslSession> {
 }
 
 /// Shows a session as DER, unless it is larger than any that would be taken back.
-fn with_der(session: *mut ffi::SSL_SESSION, show: impl FnOnce(&[u8])) {
+pub(super) fn with_der(session: *mut ffi::SSL_SESSION, show: impl FnOnce(&[u8])) {
     let mut der = Vec::new();
     // SAFETY: a live session; first asked for its length, then written to a place of that length.
     let written = unsafe {

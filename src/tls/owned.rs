@@ -110,7 +110,7 @@ impl Drop for Secret {
 }
 
 /// Overwrites in a way that the compiler keeps.
-pub(super) fn wipe(bytes: &mut [u8]) {
+pub fn wipe(bytes: &mut [u8]) {
     // SAFETY: writes to `len` bytes that we hold exclusively.
     unsafe { sys::OPENSSL_cleanse(bytes.as_mut_ptr().cast::<c_void>(), bytes.len()) };
 }

@@ -52,13 +52,6 @@ pub(super) fn of_client(settings: &Settings, handed_out: usize) -> Result<Scope,
     digest(&text)
 }
 
-/// As [`of_client`], with the session's key, of a client of the Socket family.
-pub(super) fn of_socket(key: &str, settings: &Settings, handed_out: usize) -> Result<Scope, Error> {
-    let mut text = format!("netconn socket {key} context=").into_bytes();
-    text.extend_from_slice(&of_client(settings, handed_out)?);
-    digest(&text)
-}
-
 /// What binds a session to the key that it was kept under, besides.
 pub(super) fn of_key(key: &str) -> Result<Scope, Error> {
     digest(key.as_bytes())

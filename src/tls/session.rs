@@ -5,6 +5,7 @@ use super::context::{Context, Settings};
 use super::explain;
 use super::outside;
 use super::queue;
+use super::saved;
 use super::sessions::SslSession;
 use super::sys;
 use super::tickets;
@@ -35,6 +36,9 @@ pub(super) struct State {
     /// The program is still to be asked for a session to resume.
     ask_outside: Cell<bool>,
     refusal: OnceCell<Box<Refusal>>,
+    /// As [`saved::handed_out`] says.
+    handed_out: Option<usize>,
+    slot: saved::Slot,
 }
 
 /// What only the sessions of the Socket family have.
@@ -119,6 +123,15 @@ impl State {
     pub(super) fn believes(&self, ssl: *mut ffi::SSL) -> bool {
         self.mode() == Verify::None
             || (verify_code(ssl) == ffi::X509_V_OK && self.refusal.get().is_none())
+    }
+
+    /// What of the `SSL_CTX` the program may have changed, as a number; `None`: it is not known.
+    pub(super) fn handed_out(&self) -> Option<usize> {
+        self.handed_out
+    }
+
+    pub(super) fn slot(&self) -> &saved::Slot {
+        &self.slot
     }
 
     /// A certificate was looked at.
@@ -225,6 +238,8 @@ impl Session {
             verified: Cell::new(false),
             ask_outside: Cell::new(ask_outside),
             refusal: OnceCell::new(),
+            handed_out: saved::handed_out(context, generation),
+            slot: saved::Slot::default(),
         });
         let failed = || queue::error("TLS: a new session");
         let session = Session {
@@ -285,9 +300,11 @@ impl Session {
         }
     }
 
-    /// To be called before the first step of the handshake, as a part of it: lets the program give a session to resume.
+    /// To be called before the first step of the handshake, as a part of it: settles which session is resumed, and lets the
+    /// program give one.
     pub fn recall(&self) {
         let state = self.state();
+        saved::settle(self);
         if !state.ask_outside.replace(false) || state.context.is_freed() {
             return;
         }
@@ -311,7 +328,7 @@ impl Session {
         self.state().mode()
     }
 
-    fn peer(&self) -> *mut ffi::X509 {
+    pub(super) fn peer(&self) -> *mut ffi::X509 {
         // SAFETY: a live SSL; what comes back is its own.
         unsafe { sys::SSL_get0_peer_certificate(self.ssl()) }
     }

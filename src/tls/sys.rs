@@ -42,6 +42,9 @@ pub(super) const XN_FLAG_RFC2253: c_ulong = 0x0111_0317;
 /// Escape bytes above 127.
 pub(super) const ASN1_STRFLGS_ESC_MSB: c_ulong = 4;
 
+/// How many renegotiations there were, of all the connection.
+pub(super) const SSL_CTRL_GET_TOTAL_RENEGOTIATIONS: c_int = 12;
+
 pub(super) type GenerateTicket = unsafe extern "C" fn(*mut SSL, *mut c_void) -> c_int;
 pub(super) type DecryptTicket = unsafe extern "C" fn(
     *mut SSL,
@@ -85,6 +88,13 @@ extern "C" {
         chain: *mut stack_st_X509,
         replace: c_int,
     ) -> c_int;
+    pub(super) fn SSL_get_options(ssl: *const SSL) -> u64;
+    pub(super) fn SSL_renegotiate_pending(ssl: *const SSL) -> c_int;
+    pub(super) fn X509_NAME_oneline(
+        name: *const X509_NAME,
+        buf: *mut c_char,
+        size: c_int,
+    ) -> *mut c_char;
     pub(super) fn SSL_set_options(ssl: *mut SSL, options: u64) -> u64;
     pub(super) fn EVP_Digest(
         data: *const c_void,
@@ -144,6 +154,9 @@ extern "C" {
         session: *const SSL_SESSION,
         len: *mut std::ffi::c_uint,
     ) -> *const c_uchar;
+    pub(super) fn SSL_SESSION_dup(session: *const SSL_SESSION) -> *mut SSL_SESSION;
+    pub(super) fn SSL_SESSION_get_ticket_lifetime_hint(session: *const SSL_SESSION) -> c_ulong;
+    pub(super) fn SSL_get1_session(ssl: *mut SSL) -> *mut SSL_SESSION;
     pub(super) fn SSL_SESSION_get0_peer(session: *mut SSL_SESSION) -> *mut X509;
     pub(super) fn SSL_SESSION_get0_hostname(session: *const SSL_SESSION) -> *const c_char;
     pub(super) fn SSL_SESSION_get0_alpn_selected(

@@ -111,6 +111,15 @@ pub struct Peer<'a> {
     pub server_name: &'a str,
 }
 
+/// Where a client's connection goes, as far as a saved session is bound to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// A host or an address; of a Unix socket its path. Does not matter where a name is verified.
+    pub host: String,
+    /// Empty where there is none.
+    pub port: String,
+}
+
 /// Why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -139,6 +148,25 @@ pub struct Certificate {
     pub sha256: [u8; 32],
     /// Of the public key (SPKI).
     pub key_sha256: [u8; 32],
+}
+
+/// A peer's certificate, as `SocketTLS_CertInfo` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateLines {
+    /// One line, `/O=Shop/CN=shop.example`; OpenSSL's form, in ASCII.
+    pub subject: String,
+    /// In the same form.
+    pub issuer: String,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    /// Seconds since 1970.
+    pub not_after: i64,
+    /// 1 to 3.
+    pub version: c_int,
+    /// Upper-case hex.
+    pub serial: String,
+    /// Of the whole certificate.
+    pub sha256: [u8; 32],
 }
 
 /// Writes the password of an encrypted key: its length, 0 when there is none.

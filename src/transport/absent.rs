@@ -2,7 +2,7 @@
 
 use super::stream::Stream;
 use super::unsent::Unsent;
-use super::{Failure, Operation, Stop};
+use super::{Failure, Halt, Operation, Patience, Stop};
 use crate::errno::Errno;
 use crate::evloop::Interest;
 use crate::tls;
@@ -59,5 +59,47 @@ impl Secure {
         cancel_if_busy() -> bool;
         say_goodbye(&Stream) -> ();
         take_unsent(RawFd) -> Option<Unsent>;
+    }
+}
+
+/// No TLS can be put on anything.
+#[derive(Debug)]
+pub enum Attached {}
+
+impl Attached {
+    /// There is no session to put there.
+    pub fn new(_: RawFd, session: tls::Session) -> Result<Attached, Failure> {
+        match session {}
+    }
+}
+
+/// The same, for other rooms.
+macro_rules! unreachable_public_methods {
+    ($($name:ident($($type:ty),*) -> $result:ty;)*) => {
+        $(#[allow(missing_docs)]
+        pub fn $name(&self, $(_: $type),*) -> $result {
+            match *self {}
+        })*
+    };
+}
+
+impl Attached {
+    unreachable_public_methods! {
+        session() -> &tls::Session;
+        is_ready() -> bool;
+        is_busy() -> bool;
+        wants() -> Interest;
+        has_buffered() -> bool;
+        decrypted() -> usize;
+        failure() -> Option<&Failure>;
+        handshake(Patience) -> Result<(), Halt>;
+        read(&mut [MaybeUninit<u8>], Patience) -> Result<usize, Halt>;
+        write(&[u8], Patience) -> Result<usize, Halt>;
+        write_vectored(&[IoSlice<'_>], Patience) -> Result<usize, Halt>;
+        send_file(RawFd, Option<&mut libc::off_t>, usize, Patience) -> Result<usize, Halt>;
+        close_notify() -> Result<(), Halt>;
+        close(impl FnMut() -> bool) -> Result<bool, Halt>;
+        detach() -> Vec<u8>;
+        cancel() -> ();
     }
 }

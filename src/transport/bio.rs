@@ -3,11 +3,12 @@
 //! Incoming bytes go straight from the kernel into OpenSSL's own read-ahead buffer, so that one `recv` feeds several
 //! records. Outgoing records are always accepted whole: sent at once when nothing is queued, kept otherwise. So OpenSSL
 //! never holds half a record, a write can be repeated with any buffer or not at all, and a dead socket never hides the
-//! records that had arrived before it died.
+//! records that had arrived before it died. (Where the descriptor is somebody else's, both are different: [`super::lent`].)
 //!
 //! OpenSSL's callbacks run C code that may come back to the transport, so all state is in cells and nothing is borrowed
 //! while OpenSSL runs. Knows nothing of sessions.
 
+use super::lent::Lent;
 use super::socket;
 use super::sys;
 use super::unsent::Unsent;
@@ -29,6 +30,15 @@ const MOST_QUEUED: usize = 64 * 1024;
 /// without data (KeyUpdate, tickets) as fast as they are read would otherwise keep the call from ever coming back. A
 /// record takes two, a flight of the handshake a few.
 const MOST_RECEIVES: u32 = 8;
+
+/// What becomes of a record that the kernel does not take whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// It is kept here, and sent when the kernel is ready.
+    Queued,
+    /// OpenSSL keeps it, and offers the rest again. The descriptor is lent: see [`super::lent`].
+    Refused,
+}
 
 /// How the receiving side ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +70,8 @@ pub(super) struct Wire {
     /// Nothing more may go out (close_notify was written, or the socket is dead): swallow what OpenSSL still writes.
     mute: Cell<bool>,
     send_error: Cell<Option<Errno>>,
+    /// Where the descriptor is somebody else's.
+    lent: Option<Box<Lent>>,
     queue: Cell<Vec<u8>>,
     /// How much of `queue` was sent.
     sent: Cell<usize>,
@@ -73,9 +85,10 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(fd: RawFd) -> Wire {
+    fn new(fd: RawFd, sending: Sending) -> Wire {
         Wire {
             fd: Cell::new(fd),
+            lent: (sending == Sending::Refused).then(|| Box::new(Lent::new())),
             inbound: Cell::new(Inbound::Open),
             fed: Cell::new(false),
             fin_due: Cell::new(false),
@@ -162,6 +175,10 @@ impl Wire {
     /// `buf` points to `len` writable bytes, with `len` above 0.
     #[inline]
     unsafe fn receive(&self, buf: *mut u8, len: usize) -> Option<usize> {
+        if let Some(lent) = &self.lent {
+            // SAFETY: the caller's promise.
+            return unsafe { self.receive_lent(lent, buf, len) };
+        }
         if self.drained.get() || self.inbound.get() != Inbound::Open {
             self.guessed.set(self.drained.get());
             self.fed.set(false);
@@ -192,6 +209,40 @@ impl Wire {
         }
         self.fed.set(false);
         None
+    }
+
+    /// As [`Wire::receive`], where the kernel may be asked as often as OpenSSL wants.
+    ///
+    /// # Safety
+    /// As [`Wire::receive`].
+    #[inline]
+    unsafe fn receive_lent(&self, lent: &Lent, buf: *mut u8, len: usize) -> Option<usize> {
+        if self.inbound.get() != Inbound::Open {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        match unsafe { lent.receive(self.fd.get(), buf, len) } {
+            Ok(count) if count > 0 => return Some(count),
+            Ok(_) => self.inbound.set(Inbound::Ended),
+            Err(errno) if errno.would_block() => {}
+            Err(errno) => self.inbound.set(Inbound::Failed(errno)),
+        }
+        None
+    }
+
+    /// How much of a record is taken; `None`: nothing now.
+    #[inline]
+    fn offer(&self, record: &[u8]) -> Option<usize> {
+        match &self.lent {
+            Some(lent) if !self.mute.get() => match lent.send(self.fd.get(), record) {
+                Ok(count) => return Some(count),
+                Err(errno) if errno.would_block() => return None,
+                Err(errno) => self.fail_sending(errno),
+            },
+            Some(_) => {}
+            None => self.accept(record),
+        }
+        Some(record.len())
     }
 
     /// Takes a whole record.
@@ -284,6 +335,16 @@ impl Wire {
         Unsent::new(fd, self.queue.take(), self.sent.take())
     }
 
+    pub(super) fn fd(&self) -> RawFd {
+        self.fd.get()
+    }
+
+    /// What there is only where the descriptor is somebody else's.
+    #[inline]
+    pub(super) fn lent(&self) -> Option<&Lent> {
+        self.lent.as_deref()
+    }
+
     /// The descriptor is being closed.
     pub(super) fn forget_fd(&self) {
         self.fd.set(-1);
@@ -305,9 +366,9 @@ pub(super) struct WireBio {
 }
 
 impl WireBio {
-    pub(super) fn new(fd: RawFd) -> Result<WireBio, Failure> {
+    pub(super) fn new(fd: RawFd, sending: Sending) -> Result<WireBio, Failure> {
         let method = method().ok_or_else(Failure::out_of_memory)?;
-        let wire = Rc::new(Wire::new(fd));
+        let wire = Rc::new(Wire::new(fd, sending));
         // SAFETY: `method` lives as long as the process. The wire is on the heap, so its address is good until `drop`,
         // which takes it out of the BIO again.
         unsafe {
@@ -432,7 +493,8 @@ unsafe extern "C" fn on_read(
     catch_unwind(AssertUnwindSafe(read)).unwrap_or(-1)
 }
 
-/// `BIO_write_ex`: always takes all. What goes wrong is the wire's to remember and the transport's to tell.
+/// `BIO_write_ex`: takes all, or what the kernel takes of a lent descriptor. What goes wrong is the wire's to remember and
+/// the transport's to tell.
 unsafe extern "C" fn on_write(
     bio: *mut ffi::BIO,
     buf: *const c_char,
@@ -449,9 +511,16 @@ unsafe extern "C" fn on_write(
             // SAFETY: OpenSSL gives `len` readable bytes.
             _ => unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) },
         };
-        wire.accept(record);
+        let Some(taken) = wire.offer(record) else {
+            // SAFETY: the BIO is alive.
+            unsafe {
+                ffi::BIO_clear_flags(bio, sys::BIO_FLAGS_RETRY_MASK);
+                ffi::BIO_set_retry_write(bio);
+            }
+            return -1;
+        };
         // SAFETY: OpenSSL gives a place for the count.
-        unsafe { *count = len };
+        unsafe { *count = taken };
         1
     };
     catch_unwind(AssertUnwindSafe(write)).unwrap_or(-1)

@@ -5,7 +5,8 @@
 //! the server turns them down) as the first bytes after the handshake. A server keeps what came early until the handshake
 //! is complete: only then is it known that the flight was no copy of an older one.
 
-use super::secure::{self, Said, Secure};
+use super::engine::Said;
+use super::secure::{self, Secure};
 use super::stream::Stream;
 use crate::tls;
 use openssl_sys as ffi;

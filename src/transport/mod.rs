@@ -7,13 +7,20 @@
 #![cfg_attr(not(feature = "tls"), allow(dead_code))]
 
 #[cfg(feature = "tls")]
+mod attached;
+#[cfg(feature = "tls")]
 mod bio;
 mod buffers;
 #[cfg(feature = "tls")]
 mod early;
+#[cfg(feature = "tls")]
+mod engine;
 mod faults;
 mod file;
 mod first;
+mod halt;
+#[cfg(feature = "tls")]
+mod lent;
 mod plain;
 #[cfg(feature = "tls")]
 mod secure;
@@ -30,9 +37,12 @@ mod unsent;
 #[cfg(feature = "tls")]
 mod warm;
 
+#[cfg(feature = "tls")]
+pub use attached::Attached;
+pub use file::{send_plain as send_file, splice_to};
+pub use halt::{Halt, Patience};
 #[cfg(not(feature = "tls"))]
-pub use secure::release_idle_buffers;
-pub use file::{send_file, send_file_plain, splice_to};
+pub use secure::{release_idle_buffers, Attached};
 pub use socket::{receive_now, send_now};
 pub use unsent::Unsent;
 #[cfg(feature = "tls")]

@@ -1,26 +1,26 @@
 //! A stream with TLS: OpenSSL over our BIO.
 
-use super::bio::{Inbound, WireBio};
+use super::bio::{Inbound, Sending};
 use super::early::Early;
+use super::engine::{Busy, Engine, Said};
 use super::stream::Stream;
 use super::unsent::Unsent;
 use super::warm::{self, Lease};
 use super::{buffers, socket, sys};
-use super::{Failure, FailureKind, Operation, Stop};
+use super::{Failure, Operation, Stop};
 use crate::errno::Errno;
 use crate::evloop::Interest;
 use crate::tls;
 use openssl_sys as ffi;
 use std::cell::Cell;
-use std::ffi::{c_char, c_int};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The largest plaintext of one record.
-pub(super) const RECORD: usize = 16 * 1024;
+pub(super) use super::engine::RECORD;
+
 /// Larger writes go to OpenSSL in such pieces, whose records are sent together.
 pub(super) const PIECE: usize = 4 * RECORD;
 /// At most so much is taken by one write, so that one connection cannot keep a fast peer's loop to itself.
@@ -28,18 +28,8 @@ const MOST_A_WRITE: usize = 16 * PIECE;
 
 /// The TLS part of a stream.
 pub(super) struct Secure {
-    // Before `bio`: the SSL drops its references to the BIO while the wire is alive.
-    session: tls::Session,
-    bio: WireBio,
+    engine: Engine,
     allow_truncation: bool,
-    /// The handshake is complete and confirmed.
-    ready: Cell<bool>,
-    /// OpenSSL refuses to go on: nothing more can be read or written, not even close_notify.
-    broken: Cell<bool>,
-    /// OpenSSL is running.
-    busy: Cell<bool>,
-    /// The transport was closed while OpenSSL was running: the call must not succeed.
-    cancelled: Cell<bool>,
     /// One of the thread's streams that keep OpenSSL's buffers.
     warm: Cell<bool>,
     lease: Cell<Option<Arc<Lease>>>,
@@ -50,24 +40,11 @@ pub(super) struct Secure {
     early: Early,
 }
 
-/// What OpenSSL said.
-pub(super) enum Said {
-    Done,
-    WantRead,
-    WantWrite,
-    /// close_notify was received.
-    Ended,
-    /// The BIO failed, and OpenSSL has nothing to add.
-    Io,
-    Failed(tls::Failure),
-    /// There is none for what the peer sent.
-    NoMemory,
-}
-
-struct Busy<'a>(&'a Cell<bool>);
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
+impl std::ops::Deref for Secure {
+    type Target = Engine;
+    #[inline]
+    fn deref(&self) -> &Engine {
+        &self.engine
     }
 }
 
@@ -87,31 +64,9 @@ impl Secure {
         early_data: Option<Arc<Vec<u8>>>,
     ) -> Result<Rc<Secure>, Failure> {
         let early = Early::new(&session, early_data);
-        let bio = WireBio::new(fd)?;
-        let ssl = session.ssl();
-        // SAFETY: the session's SSL lives as long as the session, which this object keeps beside the BIO.
-        unsafe {
-            bio.attach(ssl);
-            // One `recv` brings what the kernel has, not first a header and then a body.
-            sys::SSL_set_read_ahead(ssl, 1);
-            sys::set_mode(
-                ssl,
-                ffi::SSL_MODE_AUTO_RETRY | ffi::SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
-            );
-            // Partial writes would end each piece after its first record; when buffers go is for `warm` to say.
-            sys::clear_mode(
-                ssl,
-                ffi::SSL_MODE_ENABLE_PARTIAL_WRITE | ffi::SSL_MODE_RELEASE_BUFFERS,
-            );
-        }
         Ok(Rc::new(Secure {
-            session,
-            bio,
+            engine: Engine::new(fd, session, Sending::Queued)?,
             allow_truncation,
-            ready: Cell::new(false),
-            broken: Cell::new(false),
-            busy: Cell::new(false),
-            cancelled: Cell::new(false),
             warm: Cell::new(false),
             lease: Cell::new(None),
             used: Cell::new(false),
@@ -124,22 +79,16 @@ impl Secure {
         self.early.received()
     }
 
-    pub(super) fn session(&self) -> &tls::Session {
-        &self.session
-    }
-
     #[inline]
     fn enter(&self) -> Result<Busy<'_>, Stop> {
-        if self.busy.replace(true) {
-            return Err(Stop::Refused(Errno(libc::EBUSY)));
-        }
+        let busy = self.begin().ok_or(Stop::Refused(Errno(libc::EBUSY)))?;
         self.used.set(true);
         if self.warm.get() {
             warm::count_use();
         } else {
             self.warm_up();
         }
-        Ok(Busy(&self.busy))
+        Ok(busy)
     }
 
     #[cold]
@@ -159,56 +108,7 @@ impl Secure {
     pub(super) fn leave(&self) {
         self.warm.set(false);
         drop(self.lease.take());
-        if !self.busy.get() {
-            // SAFETY: the SSL is alive and no call on it is running. Buffers with bytes in them are kept.
-            unsafe { sys::SSL_free_buffers(self.session.ssl()) };
-        }
-    }
-
-    /// Moves bytes: as [`Secure::call`], for calls that leave nothing in the error queue when they succeed, which then
-    /// need not be looked at (a look costs 180 instructions).
-    #[inline]
-    fn move_bytes(&self, call: impl FnOnce(*mut ffi::SSL) -> c_int) -> Said {
-        // SAFETY: looks at the thread's own queue.
-        if unsafe { sys::ERR_peek_error() } != 0 {
-            return self.call(call);
-        }
-        let ssl = self.session.ssl();
-        let result = call(ssl);
-        if result == 1 {
-            return Said::Done;
-        }
-        let said = self.why(ssl, result);
-        // SAFETY: the thread's own queue, which was empty: what is there is this call's.
-        unsafe { ffi::ERR_clear_error() };
-        said
-    }
-
-    /// Runs one OpenSSL call that returns 1 for success.
-    pub(super) fn call(&self, call: impl FnOnce(*mut ffi::SSL) -> c_int) -> Said {
-        let ssl = self.session.ssl();
-        tls::with_clean_queue(|| {
-            let result = call(ssl);
-            if result == 1 {
-                return Said::Done;
-            }
-            self.why(ssl, result)
-        })
-    }
-
-    #[cold]
-    fn why(&self, ssl: *mut ffi::SSL, result: c_int) -> Said {
-        // SAFETY: the SSL is alive, and `result` is what its last call returned.
-        match unsafe { ffi::SSL_get_error(ssl, result) } {
-            ffi::SSL_ERROR_WANT_READ => Said::WantRead,
-            ffi::SSL_ERROR_WANT_WRITE => Said::WantWrite,
-            ffi::SSL_ERROR_ZERO_RETURN => Said::Ended,
-            ffi::SSL_ERROR_SYSCALL if self.bio.inbound() != Inbound::Open => Said::Io,
-            _ => {
-                self.broken.set(true);
-                Said::Failed(self.session.failure())
-            }
-        }
+        self.free_buffers();
     }
 
     /// Why nothing more can be done, where the wire knows: the socket failed in either direction.
@@ -216,34 +116,7 @@ impl Secure {
         if let Some(failure) = stream.failure() {
             return Some(failure.clone());
         }
-        let errno = self.bio.send_error()?;
-        Some(stream.fail(self.socket_failure(errno)).clone())
-    }
-
-    /// What an error of the socket's means at this stage.
-    pub(super) fn socket_failure(&self, errno: Errno) -> Failure {
-        if !self.ready.get() && matches!(errno.0, libc::ECONNRESET | libc::EPIPE) {
-            return Failure::tls_cut("the peer reset the connection during the handshake");
-        }
-        Failure::io(errno)
-    }
-
-    /// The last flight was not sent, and the peer waits for it; we might wait for the peer. (Where the peer is gone, a read
-    /// finds out, and what the peer had to say.)
-    fn lost_flight(&self, stream: &Stream) -> Option<Failure> {
-        match self.bio.send_error()?.0 {
-            libc::EPIPE | libc::ECONNRESET => None,
-            _ => self.wire_failure(stream),
-        }
-    }
-
-    pub(super) fn has_part_of_a_record(&self) -> bool {
-        let ssl = self.session.ssl();
-        // SAFETY: the SSL is alive; both calls look at it and run nothing, and the text is static.
-        unsafe {
-            // A header that came alone is no longer pending: OpenSSL has read it, and waits for the body ("RB").
-            sys::SSL_has_pending(ssl) == 1 || *sys::SSL_rstate_string(ssl).add(1) == b'B' as c_char
-        }
+        Some(stream.fail(self.send_failure()?).clone())
     }
 
     /// The receiving side is over without close_notify: the failure, or none where that counts as an end.
@@ -251,33 +124,17 @@ impl Secure {
         if let Some(failure) = self.wire_failure(stream) {
             return Some(failure);
         }
-        let failure = match self.bio.inbound() {
-            Inbound::Failed(errno) => self.socket_failure(errno),
-            _ if !self.ready.get() => {
-                Failure::tls_cut("the peer closed the connection during the handshake")
-            }
-            // An end in the middle of a record is an attack or an accident, never a way to end.
-            _ if self.allow_truncation && !self.has_part_of_a_record() => return None,
-            _ => Failure::tls_cut("truncated: the peer closed the connection without close_notify"),
-        };
-        Some(stream.fail(failure).clone())
-    }
-
-    fn session_failure(failure: tls::Failure) -> Failure {
-        Failure {
-            kind: match failure.certificate {
-                true => FailureKind::Certificate,
-                false => FailureKind::Tls,
-            },
-            errno: Errno(libc::EPROTO),
-            text: failure.text,
+        // An end in the middle of a record is an attack or an accident, never a way to end.
+        let may_end = self.allow_truncation && self.ready.get() && !self.has_part_of_a_record();
+        if may_end && !matches!(self.bio.inbound(), Inbound::Failed(_)) {
+            return None;
         }
+        Some(stream.fail(self.cut()).clone())
     }
 
-    fn cancelled_failure(&self, stream: &Stream) -> Option<Failure> {
-        self.cancelled
-            .get()
-            .then(|| stream.fail(Failure::io(Errno(libc::ECANCELED))).clone())
+    fn broken_off(&self, stream: &Stream) -> Option<Failure> {
+        self.cancelled_failure()
+            .map(|failure| stream.fail(failure).clone())
     }
 
     pub(super) fn handshake(&self, stream: &Stream) -> Result<(), Stop> {
@@ -294,12 +151,12 @@ impl Secure {
         // A flight goes out in one piece, an alert with it.
         self.bio.cork();
         // Before the first step the program may be asked for a session, and may then close this.
-        self.session.recall();
+        self.session().recall();
         let said = match self.cancelled.get() {
             true => Said::WantRead,
             false => self.early.step(self),
         };
-        let confirmed = matches!(said, Said::Done).then(|| self.session.confirm());
+        let confirmed = matches!(said, Said::Done).then(|| self.session().confirm());
         if let Some(Ok(())) = confirmed {
             self.ready.set(!self.cancelled.get());
             // With the last flight. Should it fail, the stream knows, and a read tells what the peer had to say.
@@ -309,13 +166,13 @@ impl Secure {
         }
         self.bio.uncork();
         drop(busy);
-        if let Some(failure) = self.cancelled_failure(stream) {
+        if let Some(failure) = self.broken_off(stream) {
             return Err(Stop::Failed(failure));
         }
         match (said, confirmed) {
             (_, Some(Ok(()))) => {
-                if let Some(failure) = self.lost_flight(stream) {
-                    return Err(Stop::Failed(failure));
+                if let Some(failure) = self.flight_failure() {
+                    return Err(Stop::Failed(stream.fail(failure).clone()));
                 }
                 self.release_buffers();
                 Ok(())
@@ -325,18 +182,12 @@ impl Secure {
                 // The alert is on its way: bytes of the peer's that nobody will read must not make it an RST.
                 socket::discard_received(stream.fd());
                 // An error of the socket's that was noted before is less than what the peer or OpenSSL had to say.
-                let failure = Self::session_failure(failure);
+                let failure = Engine::session_failure(failure);
                 stream.fail(failure.clone());
                 Err(Stop::Failed(failure))
             }
             (Said::NoMemory, _) => Err(Stop::Failed(stream.fail(Failure::out_of_memory()).clone())),
-            (Said::Ended, _) => Err(Stop::Failed(
-                stream
-                    .fail(Failure::tls_cut(
-                        "the peer ended the connection during the handshake",
-                    ))
-                    .clone(),
-            )),
+            (Said::Ended, _) => Err(Stop::Failed(stream.fail(Engine::ended_early()).clone())),
             (Said::Io, _) => Err(match self.inbound_failure(stream) {
                 Some(failure) => Stop::Failed(failure),
                 None => Stop::Blocked,
@@ -384,14 +235,14 @@ impl Secure {
 
     #[cold]
     fn nothing_read(&self, stream: &Stream, said: Said) -> Result<usize, Stop> {
-        if let Some(failure) = self.cancelled_failure(stream) {
+        if let Some(failure) = self.broken_off(stream) {
             return Err(stream.failed_read(&failure));
         }
         let failure = match said {
             // Authenticated: whatever happened to the socket, the peer had said all.
             Said::Ended => None,
             Said::Io => self.inbound_failure(stream),
-            Said::Failed(failure) => Some(stream.fail(Self::session_failure(failure)).clone()),
+            Said::Failed(failure) => Some(stream.fail(Engine::session_failure(failure)).clone()),
             Said::NoMemory => Some(stream.fail(Failure::out_of_memory()).clone()),
             Said::Done | Said::WantRead | Said::WantWrite => match self.wire_failure(stream) {
                 None => {
@@ -480,11 +331,11 @@ impl Secure {
 
     #[cold]
     fn not_written(&self, stream: &Stream, said: Said) -> Stop {
-        if let Some(failure) = self.cancelled_failure(stream) {
+        if let Some(failure) = self.broken_off(stream) {
             return Stop::Failed(failure);
         }
         let failure = match said {
-            Said::Failed(failure) => Some(stream.fail(Self::session_failure(failure)).clone()),
+            Said::Failed(failure) => Some(stream.fail(Engine::session_failure(failure)).clone()),
             Said::Io | Said::Ended => self.inbound_failure(stream),
             Said::NoMemory => Some(stream.fail(Failure::out_of_memory()).clone()),
             Said::WantRead => {
@@ -600,7 +451,7 @@ impl Secure {
             return false;
         }
         // SAFETY: the SSL is alive; the call looks at it and runs nothing.
-        let inside = unsafe { sys::SSL_has_pending(self.session.ssl()) } == 1;
+        let inside = unsafe { sys::SSL_has_pending(self.session().ssl()) } == 1;
         self.bio.set_fed(inside);
         inside
     }
@@ -614,9 +465,7 @@ impl Secure {
         if !self.ready.get() {
             return 0;
         }
-        // SAFETY: the SSL is alive; the call looks at it and runs nothing.
-        let inside = usize::try_from(unsafe { ffi::SSL_pending(self.session.ssl()) });
-        self.early.unread() + inside.unwrap_or(0)
+        self.early.unread() + self.decrypted()
     }
 
     pub(super) fn release_buffers(&self) {
@@ -627,17 +476,6 @@ impl Secure {
             lease.end();
         }
         self.leave();
-    }
-
-    /// OpenSSL is running: let the call that runs it fail, and leave the rest to its end.
-    pub(super) fn cancel_if_busy(&self) -> bool {
-        let busy = self.busy.get();
-        if busy {
-            self.cancelled.set(true);
-            // The peer must not come to believe in a handshake that we broke off.
-            self.bio.silence();
-        }
-        busy
     }
 
     /// Says goodbye: what the kernel does not take stays in the queue.
@@ -652,14 +490,7 @@ impl Secure {
                 self.close_notify();
             }
         }
-        // Without both, OpenSSL would throw the session away that a later connection wants to resume.
-        // SAFETY: the SSL is alive.
-        unsafe {
-            ffi::SSL_set_shutdown(
-                self.session.ssl(),
-                ffi::SSL_SENT_SHUTDOWN | ffi::SSL_RECEIVED_SHUTDOWN,
-            )
-        };
+        self.keep_resumable();
     }
 
     /// The descriptor and the bytes that wait, if any do.

@@ -65,12 +65,28 @@ const SEND_FLAGS: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 /// Sends; how many bytes the kernel took.
 #[inline]
 pub(super) fn send(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
-    let Some(room) = allowance(Side::Send, bytes.len()) else {
-        return Err(Errno(libc::EAGAIN));
+    send_with(fd, bytes, SEND_FLAGS)
+}
+
+/// As [`send`], but waiting as the descriptor says (O_NONBLOCK, SO_SNDTIMEO), unless `impatient`.
+#[inline]
+pub(super) fn send_patiently(fd: RawFd, bytes: &[u8], impatient: bool) -> Result<usize, Errno> {
+    match impatient {
+        true => send(fd, bytes),
+        false => send_with(fd, bytes, libc::MSG_NOSIGNAL),
+    }
+}
+
+#[inline]
+fn send_with(fd: RawFd, bytes: &[u8], flags: c_int) -> Result<usize, Errno> {
+    let room = match allowance(Side::Send, bytes.len()) {
+        Some(room) => room,
+        None if waits(fd, flags) => bytes.len(),
+        None => return Err(Errno(libc::EAGAIN)),
     };
     loop {
         // SAFETY: `room` is at most the length of `bytes`.
-        let count = unsafe { libc::send(fd, bytes.as_ptr().cast(), room, SEND_FLAGS) };
+        let count = unsafe { libc::send(fd, bytes.as_ptr().cast(), room, flags) };
         if count >= 0 {
             return Ok(count as usize);
         }
@@ -79,6 +95,66 @@ pub(super) fn send(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
             return Err(errno);
         }
     }
+}
+
+/// Receives into several places, waiting as the descriptor says (O_NONBLOCK, SO_RCVTIMEO) unless `impatient`; how many
+/// bytes came, 0 at the end of the stream.
+///
+/// # Safety
+/// Each place is an address and as many writable bytes.
+#[inline]
+pub(super) unsafe fn receive_into(
+    fd: RawFd,
+    places: &mut [(*mut u8, usize); 2],
+    impatient: bool,
+) -> Result<usize, Errno> {
+    let flags = match impatient {
+        true => libc::MSG_DONTWAIT,
+        false => 0,
+    };
+    let room = match allowance(Side::Receive, usize::MAX) {
+        Some(room) => room,
+        None if waits(fd, flags) => usize::MAX,
+        None => return Err(Errno(libc::EAGAIN)),
+    };
+    let first = places[0].1.min(room);
+    let mut vectors = [
+        libc::iovec {
+            iov_base: places[0].0.cast(),
+            iov_len: first,
+        },
+        libc::iovec {
+            iov_base: places[1].0.cast(),
+            // Nothing goes to the second place while there is room in the first.
+            iov_len: match first == places[0].1 {
+                true => places[1].1.min(room - first),
+                false => 0,
+            },
+        },
+    ];
+    // SAFETY: an all-zero msghdr is a valid one.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = vectors.as_mut_ptr();
+    message.msg_iovlen = vectors.len() as _;
+    loop {
+        // SAFETY: `message` points to two iovecs over the caller's places.
+        let count = unsafe { libc::recvmsg(fd, &mut message, flags) };
+        if count >= 0 {
+            return Ok(count as usize);
+        }
+        let errno = Errno::last();
+        if errno.0 != libc::EINTR {
+            return Err(errno);
+        }
+    }
+}
+
+/// Whether a call with these flags may wait: a fault that is injected must not look like a time-out.
+#[cold]
+fn waits(fd: RawFd, flags: c_int) -> bool {
+    // SAFETY: no memory is involved.
+    flags & libc::MSG_DONTWAIT == 0
+        && unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_NONBLOCK == 0
 }
 
 /// Sends several pieces with one system call; how many bytes the kernel took.

@@ -506,34 +506,3 @@ fn sockets_resume_nothing_of_the_contexts_memory() {
         assert!(connect(&client, SHOP, &server).client.reused());
     }
 }
-
-#[test]
-fn the_scope_tells_what_was_believed() {
-    let client = client();
-    let scope = |name: &str, peer: &str| {
-        let session = client.for_socket(ptr::null_mut()).unwrap();
-        session.set_hostname(name).unwrap();
-        session.scope(peer).unwrap()
-    };
-    let first = scope("shop.example", "192.0.2.7:443");
-    assert_eq!(first, scope("Shop.Example", "192.0.2.7:443"));
-    assert_ne!(first, scope("shop2.example", "192.0.2.7:443"));
-    assert_ne!(first, scope("shop.example", ""));
-    client.set_alpn_optional(&[b"h2"]).unwrap();
-    let second = scope("shop.example", "192.0.2.7:443");
-    client.load_ca_pem(&SERVER.chain_pem().unwrap()).unwrap();
-    let third = scope("shop.example", "192.0.2.7:443");
-    client
-        .set_raw_verify_callback(Some(Arc::new(|ok, _, _| Some(ok))))
-        .unwrap();
-    let fourth = scope("shop.example", "192.0.2.7:443");
-    assert!(first != second && second != third && third != fourth);
-    // Equal settings, equal scopes.
-    let (one, other) = (super::client(), super::client());
-    let bare = |context: &Arc<Context>| {
-        let session = context.for_socket(ptr::null_mut()).unwrap();
-        session.set_hostname("a").unwrap();
-        session.scope("").unwrap()
-    };
-    assert_eq!(bare(&one), bare(&other));
-}

@@ -4,8 +4,10 @@ mod alpn;
 mod family;
 mod hostnames;
 mod identity;
+mod peer;
 mod protocol;
 mod resumption;
+mod saved;
 mod verification;
 
 use super::*;

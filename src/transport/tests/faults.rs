@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-const TESTS: [&str; 5] = [
+const TESTS: [&str; 6] = [
+    "attached::bytes_go_both_ways",
     "secure::bytes_go_both_ways",
     "secure::a_full_kernel_blocks_and_any_buffer_goes_on",
     "secure::shutdown_waits_for_the_kernel",
@@ -20,7 +21,7 @@ fn run_with(knobs: &[(&str, &str)]) {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{knobs:?}: {text}");
-    assert!(text.contains("5 passed"), "{knobs:?}: {text}");
+    assert!(text.contains("6 passed"), "{knobs:?}: {text}");
 }
 
 #[test]

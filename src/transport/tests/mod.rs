@@ -1,5 +1,7 @@
 //! Real sockets, both ends in the test's own hands.
 
+mod attached;
+mod attached_ends;
 mod failures;
 #[cfg(debug_assertions)]
 mod faults;

@@ -55,7 +55,7 @@ fn identity() -> &'static Identity {
 }
 
 /// A session of ours, of a context that trusts the peer (or, untrusting, nobody).
-fn session(case: Case, trusting: bool) -> tls::Session {
+pub(super) fn session(case: Case, trusting: bool) -> tls::Session {
     let certificate = identity().chain_pem().unwrap();
     let context: Arc<tls::Context>;
     if case.server {
@@ -106,7 +106,7 @@ impl Drop for RawPeer {
 }
 
 impl RawPeer {
-    fn new(case: Case, sock: TcpStream) -> RawPeer {
+    pub(super) fn new(case: Case, sock: TcpStream) -> RawPeer {
         sock.set_nonblocking(true).unwrap();
         // SAFETY: OpenSSL's constructors, each checked; strings and PEM bytes live during their calls.
         unsafe {

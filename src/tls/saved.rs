@@ -1,0 +1,259 @@
+//! A client's session that outlives its connection in the hands of others: as an object in memory or as bytes. Bound to what
+//! its peer was judged by, so that it is offered only where a full handshake would ask for no more; what is in doubt is not
+//! offered, and a full handshake follows. Knows nothing of where it is kept.
+//!
+//! Bytes are `NCs1`, two digests (the context's settings; what the connection asked for), the session as DER, and a digest
+//! of all that, which tells accidents: they come back from files and networks, and are input like any other.
+
+use super::context::Context;
+use super::key::session_key;
+use super::outside::{self, MOST};
+use super::owned::{wipe, Owned};
+use super::scope::{self, Scope};
+use super::session::Session;
+use super::sessions::{self, SslSession};
+use super::types::{Place, Verify};
+use super::{certificate, queue, sys, Peer};
+use openssl_sys as ffi;
+use std::cell::Cell;
+
+const MAGIC: &[u8; 4] = b"NCs1";
+const DIGEST: usize = std::mem::size_of::<Scope>();
+/// Before the session.
+const HEAD: usize = MAGIC.len() + 2 * DIGEST;
+/// The largest bytes that are taken back.
+const MOST_BYTES: usize = HEAD + MOST + DIGEST;
+
+/// A client's session to be resumed.
+pub struct Saved {
+    session: SslSession,
+    /// The settings that it was made under.
+    settings: Scope,
+    /// What its connection asked for, besides.
+    purpose: Scope,
+    /// It was never bytes: what bytes leave out of a session is still in it.
+    in_memory: bool,
+}
+
+impl std::fmt::Debug for Saved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Saved")
+            .field("in_memory", &self.in_memory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a connection was offered, and may be.
+#[derive(Default)]
+pub(super) struct Slot {
+    /// Waits for the handshake's first step, where all is known that it must fit.
+    waiting: Cell<Option<Box<Offer>>>,
+    /// Of what was given to OpenSSL: whether it was never bytes.
+    given_in_memory: Cell<Option<bool>>,
+}
+
+struct Offer {
+    saved: Saved,
+    place: Box<dyn Fn() -> Option<Place>>,
+}
+
+impl Saved {
+    /// Shows the session as bytes, with its secrets in them; `None`: it is larger than any that would be taken back.
+    pub fn with_bytes<R>(&self, show: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let mut result = None;
+        queue::with_clean_queue(|| {
+            outside::with_der(self.session.as_ptr(), |der| {
+                let mut bytes = Vec::with_capacity(HEAD + der.len() + DIGEST);
+                bytes.extend_from_slice(MAGIC);
+                bytes.extend_from_slice(&self.settings);
+                bytes.extend_from_slice(&self.purpose);
+                bytes.extend_from_slice(der);
+                if let Some(digest) = certificate::sha256(&bytes) {
+                    bytes.extend_from_slice(&digest);
+                    result = Some(show(&bytes));
+                }
+                wipe(&mut bytes);
+            });
+        });
+        result
+    }
+
+    /// From what [`Saved::with_bytes`] showed; `None` for all else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Saved> {
+        if bytes.len() > MOST_BYTES {
+            return None;
+        }
+        let (body, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
+        let (magic, rest) = body.split_at_checked(MAGIC.len())?;
+        let (settings, rest) = rest.split_first_chunk::<DIGEST>()?;
+        let (purpose, der) = rest.split_first_chunk::<DIGEST>()?;
+        queue::with_clean_queue(|| {
+            if magic != MAGIC || certificate::sha256(body)? != digest {
+                return None;
+            }
+            Some(Saved {
+                session: outside::parse(der)?,
+                settings: *settings,
+                purpose: *purpose,
+                in_memory: false,
+            })
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn raw(&self) -> *mut ffi::SSL_SESSION {
+        self.session.as_ptr()
+    }
+
+    /// Whether it is of no use any more: too old, or taken out of use by a connection that it was offered to and that
+    /// failed.
+    pub fn expired(&self) -> bool {
+        let now = sessions::now();
+        // SAFETY: a live session. A ticket's lifetime is what its server said.
+        let stale = unsafe {
+            let session = self.session.as_ptr();
+            let age = now.saturating_sub(ffi::SSL_SESSION_get_time(session));
+            match sys::SSL_SESSION_get_ticket_lifetime_hint(session) {
+                0 => false,
+                hint => age > i64::try_from(hint).unwrap_or(i64::MAX),
+            }
+        };
+        stale || !sessions::usable(&self.session, now)
+    }
+}
+
+/// The settings that judge a client's peer.
+fn settings_of(session: &Session) -> Option<Scope> {
+    let state = session.state();
+    scope::of_client(session.settings(), state.handed_out()?).ok()
+}
+
+/// What a connection asks for: a name, what is checked, protocols, and where it goes. A name that is verified stands for all
+/// its addresses.
+fn purpose_of(session: &Session, place: &Place) -> Option<Scope> {
+    let (mode, name) = (session.mode(), session.name());
+    let verified = mode == Verify::Full && name.is_some();
+    let peer = Peer {
+        host: if verified { "" } else { &place.host },
+        port: &place.port,
+        server_name: "",
+    };
+    let key = session_key(&peer, name.as_deref(), mode, &session.settings().alpn);
+    // The families look for names in different places.
+    let family = session.state().place();
+    scope::of_key(&format!("{family:?} {key}")).ok()
+}
+
+/// Whether the peer of this session would be asked nothing more by this connection.
+fn fits(session: &Session, saved: &Saved) -> bool {
+    let settings = session.settings();
+    // Its word cannot be had any more.
+    let silent = settings.verify_callback.is_some() && session.state().context().is_freed();
+    !session.is_server()
+        && !settings.no_reuse
+        && !silent
+        && !saved.expired()
+        && settings_of(session).is_some_and(|own| own == saved.settings)
+}
+
+impl Session {
+    /// What a later connection may resume, of a client whose handshake is complete; under TLS 1.3 that comes with the first
+    /// bytes that are received. `place`: where the connection goes, as for [`Session::offer`].
+    ///
+    /// How this connection ends does not change it. Under TLS 1.3 it is for one connection: a ticket that was
+    /// used again would let others see that both are of one client (from bytes it can be).
+    pub fn saved(&self, place: Option<&Place>) -> Option<Saved> {
+        let state = self.state();
+        let ssl = self.ssl();
+        // SAFETY: a live SSL; the reference that comes back, if any, is ours, and so is the copy of a live session.
+        let session = unsafe {
+            if self.is_server() || self.settings().no_reuse || ffi::SSL_is_init_finished(ssl) == 0 {
+                return None;
+            }
+            let current = SslSession::new(sys::SSL_get1_session(ssl))?;
+            // What a callback accepted against OpenSSL's judgement is asked again each time.
+            // A ticket of TLS 1.3 that was used is not usable: OpenSSL sees to that.
+            if !state.believes(ssl) || !sessions::usable(&current, sessions::now()) {
+                return None;
+            }
+            queue::with_clean_queue(|| Owned::new(sys::SSL_SESSION_dup(current.as_ptr())))?
+        };
+        let in_memory = match (self.reused(), state.slot().given_in_memory.get()) {
+            (true, Some(in_memory)) => in_memory,
+            (reused, _) => !reused,
+        };
+        Some(Saved {
+            session,
+            settings: queue::with_clean_queue(|| settings_of(self))?,
+            purpose: queue::with_clean_queue(|| purpose_of(self, place?))?,
+            in_memory,
+        })
+    }
+
+    /// Lets the handshake, which has not begun, resume a session; false where it is known by now that it will not: the
+    /// settings are others, it is too old, or the connection goes elsewhere. `place` is asked when the handshake begins, too;
+    /// `None` is a place that is not known. A later call replaces an earlier one.
+    pub fn offer(&self, saved: &Saved, place: impl Fn() -> Option<Place> + 'static) -> bool {
+        queue::with_clean_queue(|| {
+            if !self.is_before_handshake() || !fits(self, saved) {
+                return false;
+            }
+            if let (Some(_), Some(place)) = (self.name(), place()) {
+                if purpose_of(self, &place) != Some(saved.purpose) {
+                    return false;
+                }
+            }
+            // SAFETY: a live session, whose count this raises for the value that is made of it.
+            let session = unsafe {
+                ffi::SSL_SESSION_up_ref(saved.session.as_ptr());
+                Owned::new(saved.session.as_ptr())
+            };
+            let Some(session) = session else { return false };
+            // Shared, not copied: a connection that fails over it takes it out of use.
+            let saved = Saved { session, ..*saved };
+            self.state().slot().waiting.set(Some(Box::new(Offer {
+                saved,
+                place: Box::new(place),
+            })));
+            true
+        })
+    }
+
+    /// Whether the handshake has not begun.
+    pub fn is_before_handshake(&self) -> bool {
+        // SAFETY: a live SSL.
+        unsafe { sys::SSL_in_before(self.ssl()) == 1 }
+    }
+}
+
+/// The handshake begins: what was offered is given to OpenSSL if it fits.
+pub(super) fn settle(session: &Session) {
+    let slot = session.state().slot();
+    let Some(offer) = slot.waiting.take() else {
+        return;
+    };
+    let given = queue::with_clean_queue(|| {
+        let place = (offer.place)();
+        let purpose = place.and_then(|place| purpose_of(session, &place));
+        session.is_before_handshake()
+            && purpose == Some(offer.saved.purpose)
+            && fits(session, &offer.saved)
+            && outside::give(session, &offer.saved.session)
+    });
+    if given {
+        slot.given_in_memory.set(Some(offer.saved.in_memory));
+    } else {
+        crate::log!(
+            Debug,
+            "TLS: the session that was offered is not for this connection: a full handshake"
+        );
+    }
+}
+
+/// How often the program had got the `SSL_CTX` when a session was made under the settings of `generation`; `None` where it got
+/// it meanwhile.
+pub(super) fn handed_out(context: &Context, generation: u32) -> Option<usize> {
+    let handed_out = context.handed_out();
+    // The generation changes first.
+    (context.sessions.generation() == generation).then_some(handed_out)
+}
