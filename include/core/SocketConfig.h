@@ -247,4 +247,51 @@
             fprintf(stderr, "close(%d): %s\n", socket_close_fd, Socket_safe_strerror(errno)); \
     } while (0)
 
+/** How long a socket's calls may take, in milliseconds; 0: no limit. */
+typedef struct SocketTimeouts_T {
+    /** To connect. */
+    int connect_timeout_ms;
+    /** To look a name up. */
+    int dns_timeout_ms;
+    /** Everything else. */
+    int operation_timeout_ms;
+} SocketTimeouts_T;
+
+/** The same, for each step by itself. Given to the library, 0 leaves what is set. */
+typedef struct SocketTimeouts_Extended_T {
+    /** To look a name up. */
+    int dns_timeout_ms;
+    /** To connect. */
+    int connect_timeout_ms;
+    /** For a TLS handshake. */
+    int tls_timeout_ms;
+    /** For a whole request. */
+    int request_timeout_ms;
+    /** Everything else. */
+    int operation_timeout_ms;
+} SocketTimeouts_Extended_T;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The text of an error number, "Connection refused"; "No error" for 0. Never NULL; valid for ever, from any thread. */
+const char *Socket_safe_strerror(int errnum);
+
+/**
+ * Limits what all arenas of the process may take together, in bytes; 0: no limit. Those that have more already keep it.
+ * Any thread.
+ */
+void SocketConfig_set_max_memory(size_t max_bytes);
+
+/** What SocketConfig_set_max_memory has set; 0: no limit. */
+size_t SocketConfig_get_max_memory(void);
+
+/** The bytes that all arenas of the process have taken. */
+size_t SocketConfig_get_memory_used(void);
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif /* NETCONN_CORE_SOCKETCONFIG_H */

@@ -18,17 +18,29 @@
 extern "C" {
 #endif
 
-/** 1 from SocketTLS_enable until SocketTLS_disable or SocketTLS_shutdown, else 0; 0 for NULL. */
+/** Socket_send with flags of send(2), which a socket with TLS does not know. */
+ssize_t socket_send_internal(Socket_T socket, const void *buf, size_t len, int flags);
+
+/** Socket_recv with flags of recv(2), which a socket with TLS does not know. */
+ssize_t socket_recv_internal(Socket_T socket, void *buf, size_t len, int flags);
+
+/** Socket_sendv with flags of send(2), which a socket with TLS does not know. */
+ssize_t socket_sendv_internal(Socket_T socket, const struct iovec *iov, int iovcnt, int flags);
+
+/** Socket_recvv with flags of recv(2), which a socket with TLS does not know. */
+ssize_t socket_recvv_internal(Socket_T socket, struct iovec *iov, int iovcnt, int flags);
+
+/** 1 from SocketTLS_enable until disable or shutdown, else 0; 0 for NULL. */
 int socket_is_tls_enabled(Socket_T socket);
 
 /**
- * 1 where TLS wants the socket to be read: the last step of an unfinished handshake waits for that; after it, there are
- * bytes to receive that the kernel knows nothing of (decrypted, or a complete record). Else 0, and without TLS, and for
- * NULL.
+ * Whether there is something to read without waiting for the descriptor: before the handshake is complete, whether its
+ * last step waits for bytes from the peer; after it, whether decrypted bytes or a complete record are here. 0 without
+ * TLS.
  */
 int socket_tls_want_read(Socket_T socket);
 
-/** 1 where the last step of an unfinished handshake waits until the socket can be written, else 0. */
+/** Whether the last step of a handshake that is not complete waits until it can send. 0 without TLS. */
 int socket_tls_want_write(Socket_T socket);
 
 #ifdef __cplusplus

@@ -4,6 +4,7 @@
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
 use super::guard::{self, fallible, infallible};
+use super::shim::NoFrames;
 use crate::clock;
 use crate::errno::Errno;
 use crate::evloop::{
@@ -72,6 +73,7 @@ impl TimerHandler for Callback {
 
 impl Attached for Callback {
     fn on_loop_freed(self: Rc<Self>) {
+        let _frames = NoFrames::begin();
         self.call();
     }
 }
@@ -370,6 +372,8 @@ pub unsafe extern "C" fn evloop_run(lp: *mut ev_loop) {
     infallible((), || {
         // SAFETY: a C caller's loop is NULL or alive.
         if let Ok(lp) = unsafe { loop_at(lp, "evloop_run") } {
+            // For all callbacks at once: none of them may raise through the loop.
+            let _frames = NoFrames::begin();
             lp.run_guarded();
         }
     })
@@ -382,6 +386,7 @@ pub unsafe extern "C" fn evloop_run_once(lp: *mut ev_loop, timeout_ms: c_int) ->
     fallible(|| {
         // SAFETY: a C caller's loop is NULL or alive.
         let lp = unsafe { loop_at(lp, "evloop_run_once") }?;
+        let _frames = NoFrames::begin();
         let ran = lp.run_once_guarded(timeout_ms.max(-1))?;
         Ok(c_int::try_from(ran).unwrap_or(c_int::MAX))
     })

@@ -2,6 +2,7 @@
 //! guard, converts back. The only place with exported functions.
 
 mod addrinfo;
+pub mod arena;
 pub mod dns_cares;
 pub mod evloop;
 pub mod except;
@@ -19,13 +20,21 @@ pub mod pconn;
 pub mod raise;
 pub mod shim;
 pub mod socket;
+pub mod socket_config;
 pub mod socket_data;
+pub mod socket_dns;
 pub mod socket_error;
+pub mod socket_event;
+pub mod socket_io;
+pub mod socket_log;
+pub mod socket_message;
+pub mod socket_options;
+pub mod socket_stats;
 pub mod socket_time;
 pub mod socket_tls;
 pub mod socket_tls_config;
 pub mod socket_tls_context;
-pub mod socket_tls_io;
 pub mod socket_tls_types;
+pub mod socket_unix;
 pub mod tls_types;
 pub mod types;

@@ -2,6 +2,7 @@
 #![allow(non_camel_case_types)]
 
 use super::guard::{self, infallible};
+use super::shim::NoFrames;
 use super::tls_types::SocketTLSContext_T;
 use super::types::c_bool;
 use crate::conn::options::Options;
@@ -246,6 +247,7 @@ fn on_socket(callback: conn_socket_cb, arg: *mut c_void) -> Option<crate::conn::
     // As a number: whether the argument may be used on several threads is the program's to know.
     let arg = arg as usize;
     Some(Arc::new(move |fd| {
+        let _frames = NoFrames::begin();
         // SAFETY: the program gave this callback for the sockets of its connections.
         unsafe { callback(fd, arg as *mut c_void) }
     }))

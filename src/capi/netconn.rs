@@ -6,6 +6,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 use super::guard;
+use super::shim::NoFrames;
 use crate::conn::options;
 use crate::evloop::{self, Loop};
 use crate::{dns, log, tls};
@@ -87,6 +88,7 @@ unsafe impl Sync for CSink {}
 
 impl log::Sink for CSink {
     fn line(&self, level: log::Level, message: &CStr) {
+        let _frames = NoFrames::begin();
         // SAFETY: the program gave this function for such calls; `message` is NUL-terminated and outlives the call.
         unsafe { (self.callback)(level as c_int, message.as_ptr(), self.arg) }
     }

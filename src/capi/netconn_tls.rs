@@ -5,6 +5,7 @@
 #![allow(non_camel_case_types, dead_code, clippy::missing_safety_doc)]
 
 use super::guard::{self, fallible, infallible, FailureValue};
+use super::shim::NoFrames;
 use super::tls_types::SocketTLSContext_T;
 use super::types::c_bool;
 use crate::errno::Errno;
@@ -493,6 +494,7 @@ fn verify_callback(function: VerifyFunction, arg: Arg) -> VerifyCallback {
     Arc::new(move |checked: &Checked<'_>| {
         // The subject has its control characters escaped.
         let subject = CString::new(checked.subject).unwrap_or_default();
+        let _frames = NoFrames::begin();
         // SAFETY: the program's function with the program's argument; the text outlives the call.
         let answer = unsafe {
             function(
@@ -516,6 +518,7 @@ fn alpn_callback(function: AlpnFunction, arg: Arg) -> AlpnCallback {
             .filter_map(|(i, name)| Some((i, CString::new(*name).ok()?)))
             .collect();
         let pointers: Vec<*const c_char> = names.iter().map(|(_, name)| name.as_ptr()).collect();
+        let _frames = NoFrames::begin();
         // SAFETY: the program's function with the program's argument; array and names outlive the call.
         let answer = unsafe { function(pointers.as_ptr(), pointers.len(), arg.get()) };
         if answer.is_null() {

@@ -4,6 +4,7 @@
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
 use super::netconn_tls::{explained, path, required, Arg};
+use super::shim::NoFrames;
 use super::tls_types::SocketTLSContext_T;
 use crate::tls::{KeyLogTo, PasswordCallback};
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -39,6 +40,7 @@ type PasswordFunction = unsafe extern "C" fn(*mut c_char, c_int, *mut c_void) ->
 fn password_callback(function: PasswordFunction, arg: Arg) -> PasswordCallback {
     Arc::new(move |room: &mut [u8]| {
         let size = c_int::try_from(room.len()).unwrap_or(c_int::MAX);
+        let _frames = NoFrames::begin();
         // SAFETY: the program's function with the program's argument; the room is ours, and outlives the call.
         let len = unsafe { function(room.as_mut_ptr().cast(), size, arg.get()) };
         usize::try_from(len).unwrap_or(0)

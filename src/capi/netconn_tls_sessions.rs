@@ -4,6 +4,7 @@
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
 use super::netconn_tls::{explained, invalid, required, Arg};
+use super::shim::NoFrames;
 use super::tls_types::SocketTLSContext_T;
 use crate::tls::SessionStore;
 use std::ffi::{c_char, c_int, c_uchar, c_void, CString};
@@ -94,12 +95,14 @@ impl SessionStore for Callbacks {
     fn store(&self, key: &str, der: &[u8]) -> bool {
         // A key is printable.
         let key = CString::new(key).unwrap_or_default();
+        let _frames = NoFrames::begin();
         // SAFETY: the program's function with the program's argument; key and bytes outlive the call.
         unsafe { (self.store)(key.as_ptr(), der.as_ptr(), der.len(), self.arg.get()) == 0 }
     }
 
     fn load(&self, key: &str, der: &mut [u8]) -> usize {
         let key = CString::new(key).unwrap_or_default();
+        let _frames = NoFrames::begin();
         // SAFETY: as above; the room is ours.
         let len = unsafe { (self.load)(key.as_ptr(), der.as_mut_ptr(), der.len(), self.arg.get()) };
         usize::try_from(len).unwrap_or(0)
@@ -107,6 +110,7 @@ impl SessionStore for Callbacks {
 
     fn remove(&self, key: &str) {
         let key = CString::new(key).unwrap_or_default();
+        let _frames = NoFrames::begin();
         // SAFETY: as above.
         unsafe { (self.remove)(key.as_ptr(), self.arg.get()) }
     }

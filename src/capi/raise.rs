@@ -41,6 +41,29 @@ pub fn raising_with<T: Copy>(
     }
 }
 
+/// As [`raising`], with a place of the program's own as the one where it was raised; NULL for none.
+///
+/// # Safety
+/// `file` is NULL or a NUL-terminated string of static storage.
+#[inline]
+pub unsafe fn raising_at<T: Copy>(
+    function: &'static CStr,
+    file: *const c_char,
+    line: c_int,
+    body: impl FnOnce() -> Result<T, Error>,
+) -> T {
+    match prepare(function, || body().map(|value| (value, None))) {
+        Ok(value) => value,
+        // SAFETY: as in `raising_with`.
+        Err(raise) => unsafe {
+            if file.is_null() {
+                shim::shim_raise(raise.kind, raise.reason, raise.place, raise.line)
+            }
+            shim::shim_raise(raise.kind, raise.reason, file, line)
+        },
+    }
+}
+
 #[inline]
 fn prepare<T: Copy>(
     function: &'static CStr,

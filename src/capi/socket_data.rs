@@ -51,7 +51,11 @@ pub(super) fn check(function: &'static CStr, buf: *const c_void, len: usize) {
 ///
 /// # Safety
 /// `iov` is NULL or has `count` entries, which nobody changes during `'a`.
-unsafe fn pieces<'a>(function: &'static CStr, iov: *const iovec, count: c_int) -> &'a [Piece] {
+pub(super) unsafe fn pieces<'a>(
+    function: &'static CStr,
+    iov: *const iovec,
+    count: c_int,
+) -> &'a [Piece] {
     if iov.is_null() {
         violated(function, "iov", "is NULL");
     }

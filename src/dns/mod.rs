@@ -5,11 +5,11 @@
 //! A question about a literal is answered by [`literal`] alone. Any other goes to the resolver (`resolver`), which has it
 //! in its cache (`cache`) or has a thread ask the system (`system`) or the program's own resolver (`custom`), and puts the addresses into the order to try them
 //! (`order`). `service`, `idna` and `status` are the vocabulary. This file joins the resolver, which knows threads but no
-//! loops, to the loop that wants the answer.
+//! loops, to the loop that wants the answer; `direct` is for those who have no loop.
 
-mod blocking;
 mod cache;
 mod custom;
+mod direct;
 mod idna;
 mod literal;
 mod order;
@@ -21,18 +21,18 @@ mod system;
 mod tests;
 
 pub use self::idna::to_ascii;
-pub use blocking::{resolve_now, TIMED_OUT};
 pub use custom::Custom;
+pub use direct::{inquire, wait_for, Inquiry, TIMED_OUT};
 pub use literal::literal;
-pub(crate) use status::eai;
+pub(crate) use resolver::SignalsBlocked;
 pub use status::{status_text, ResolveError};
-pub(crate) use system::copy;
 
 use crate::clock::Nanos;
 use crate::errno::Errno;
 use crate::evloop::{self, AttachKey, Attached, Completer, Completion, Loop, Task};
 use resolver::{LookUp, Reply, Resolver, Ticket};
 use service::Service;
+pub(crate) use status::eai;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::rc::{Rc, Weak};

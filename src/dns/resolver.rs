@@ -372,10 +372,11 @@ fn join(threads: Vec<JoinHandle<()>>) {
 }
 
 /// All signals blocked in this thread, until it is dropped.
-struct SignalsBlocked(libc::sigset_t);
+pub(crate) struct SignalsBlocked(libc::sigset_t);
 
 impl SignalsBlocked {
-    fn new() -> SignalsBlocked {
+    /// From now on.
+    pub(crate) fn new() -> SignalsBlocked {
         // SAFETY: signal sets are plain memory, for which zeros are valid; both calls write to sets of ours. They fail for
         // arguments only that are not given here.
         unsafe {
@@ -445,6 +446,11 @@ pub(super) fn made() -> Option<Arc<Resolver>> {
     process_wide
         .filter(|p| p.forks == FORKS.load(Ordering::SeqCst))
         .map(|p| Arc::clone(&p.resolver))
+}
+
+/// How often this process is a child, since the first resolver was made.
+pub(super) fn forks() -> u32 {
+    FORKS.load(Ordering::SeqCst)
 }
 
 /// Whether this process or one that it was forked from has made one.

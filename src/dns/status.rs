@@ -10,6 +10,7 @@ pub(crate) mod eai {
     use std::ffi::c_int;
 
     pub(crate) const EAI_NONAME: c_int = -2;
+    pub(crate) const EAI_AGAIN: c_int = -3;
     pub(crate) const EAI_FAIL: c_int = -4;
     pub(crate) const EAI_NODATA: c_int = -5;
     pub(crate) const EAI_SERVICE: c_int = -8;
@@ -24,6 +25,7 @@ pub(crate) mod eai {
 pub(crate) mod eai {
     use std::ffi::c_int;
 
+    pub(crate) const EAI_AGAIN: c_int = 2;
     pub(crate) const EAI_FAIL: c_int = 4;
     pub(crate) const EAI_MEMORY: c_int = 6;
     pub(crate) const EAI_NODATA: c_int = 7;

@@ -27,6 +27,9 @@ void shim_set_error(const char *text, size_t length, int error);
 const char *shim_last_error(void);
 int shim_last_errno(void);
 
+/* A line of the log as it is printed where no callback is set. */
+void shim_log_print(const char *level, int to_stderr, const char *component, const char *message);
+
 /* Replaces the head of the thread's exception stack; the old one. */
 Except_Frame *shim_swap_stack(Except_Frame *head);
 

@@ -1,7 +1,7 @@
 //! Taking connections from a listening socket.
 
 use super::error::{Error, Kind};
-use super::event;
+use super::event::{self, Event};
 use super::handle::Handle;
 use super::object::Socket;
 use super::option::NonBlocking;
@@ -13,7 +13,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 /// The next connection: close-on-exec and blocking. `None` where none is waiting and the listener does not block.
 pub fn accept(listener: &Socket) -> Result<Option<&'static Handle>, Error> {
     match next(listener) {
-        Ok(fd) => Ok(Some(taken(listener, fd))),
+        Ok(fd) => taken(listener, fd).map(Some),
         Err(errno) if errno.would_block() => Ok(None),
         Err(errno) => Err(failed(listener, errno)),
     }
@@ -62,16 +62,17 @@ fn next(listener: &Socket) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn taken(listener: &Socket, fd: OwnedFd) -> &'static Handle {
+fn taken(listener: &Socket, fd: OwnedFd) -> Result<&'static Handle, Error> {
     let handle = Handle::new(Socket::new(fd, listener.domain(), listener.kind()));
     if let Some(socket) = handle.socket() {
         socket.refresh_peer();
         socket.refresh_local();
         socket.set_connected(true);
         socket.stats.connected();
-        event::accepted(&socket);
+        // Nobody would know the socket after a raise.
+        event::connection(&socket, |about| Event::Accepted(about)).inspect_err(|_| handle.end())?;
     }
-    handle
+    Ok(handle)
 }
 
 fn failed(listener: &Socket, errno: Errno) -> Error {

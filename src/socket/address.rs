@@ -45,7 +45,7 @@ pub(super) fn resolve(
         socktype: socket.kind(),
         protocol: 0,
     };
-    let answer = dns::resolve_now(&query, timeout)?;
+    let answer = dns::wait_for(query, timeout)?;
     Ok(answer.iter().map(|entry| entry.addr.clone()).collect())
 }
 

@@ -4,7 +4,6 @@ use super::data::{self, Piece};
 use super::error::{Error, Kind};
 use super::handle::Handle;
 use super::object::{Route, Socket};
-use super::option::NonBlocking;
 use super::tls;
 use super::wait::{wait, Deadline};
 use crate::errno::Errno;
@@ -173,14 +172,6 @@ fn run(
     };
     let mut count = 0;
     while count < len {
-        // The flag is the kernel's; TLS goes by the mode.
-        let _mode = match handle.look(|socket| (socket.route(), socket.fd())) {
-            Some((Route::Tls, fd)) if patience != Patience::Mode => {
-                let failed = |errno| Error::system(Kind::Socket, "O_NONBLOCK", errno);
-                Some(NonBlocking::begin(fd).map_err(failed)?)
-            }
-            _ => None,
-        };
         match step(count, flags) {
             // A datagram without bytes.
             Ok(Some(0)) => break,

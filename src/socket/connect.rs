@@ -1,8 +1,9 @@
 //! From a name to a connected socket, at once or within the socket's time.
 
 use super::address::{self, Tried};
-use super::error::Error;
-use super::event;
+use super::errno_class;
+use super::error::{Error, Kind};
+use super::event::{self, Event};
 use super::object::Socket;
 use super::option::{self, NonBlocking};
 use super::wait::{wait, Deadline};
@@ -37,7 +38,11 @@ pub fn connect(socket: &Socket, host: &str, number: c_int) -> Result<Connected, 
         Err(error) => return Ok(Connected::No(address::unresolved(WHAT, &name, error))),
     };
     match connect_one_of(socket, &name, &addresses) {
-        Err(error) if super::is_retryable(error.errno) => Ok(Connected::No(error)),
+        Err(error)
+            if matches!(error.kind, Kind::Socket) && errno_class::is_retryable(error.errno.0) =>
+        {
+            Ok(Connected::No(error))
+        }
         result => result,
     }
 }
@@ -62,11 +67,17 @@ pub fn connect_one_of(
         let share = (usable.len() - index) as Nanos;
         let deadline = limit.map(|all| Deadline::after(all.left().unwrap_or(0) / share));
         match connect_address(socket, addr, deadline) {
-            Ok(connected) => return Ok(connected),
+            Ok(connected) => return told(socket, connected),
             Err(errno) => tried.failed(addr, errno),
         }
     }
     Err(tried.into_error())
+}
+
+/// The program's handlers hear of it.
+pub(super) fn told(socket: &Socket, connected: Connected) -> Result<Connected, Error> {
+    event::connection(socket, |about| Event::Connected(about))?;
+    Ok(connected)
 }
 
 /// Connects to one address: waiting until then, or as the socket's mode says (`None`).
@@ -110,7 +121,6 @@ pub(super) fn connect_address(
         socket.refresh_peer();
     }
     socket.stats.connected();
-    event::connected(socket);
     Ok(connected)
 }
 

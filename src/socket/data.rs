@@ -6,6 +6,7 @@ use super::handle::Handle;
 use super::object::{Route, Socket};
 use super::tls;
 use crate::errno::Errno;
+use crate::transport::Patience;
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -27,7 +28,11 @@ pub unsafe fn send(handle: &'static Handle, buf: *const u8, len: usize, flags: c
     };
     if route == Route::Tls {
         // SAFETY: the caller's promise.
-        return tls_send(handle, unsafe { std::slice::from_raw_parts(buf, len) });
+        return tls_send(
+            handle,
+            unsafe { std::slice::from_raw_parts(buf, len) },
+            flags,
+        );
     }
     // SAFETY: the caller's promise.
     let sent = unsafe { libc::send(fd, buf.cast(), len, flags | libc::MSG_NOSIGNAL) };
@@ -46,7 +51,7 @@ pub unsafe fn receive(handle: &'static Handle, buf: *mut u8, len: usize, flags: 
     if route != Route::Plain {
         // SAFETY: the caller's promise.
         let room = unsafe { std::slice::from_raw_parts_mut(buf.cast(), len) };
-        if let Some(moved) = routed_receive(handle, route, room) {
+        if let Some(moved) = routed_receive(handle, route, room, flags) {
             return moved;
         }
     }
@@ -69,8 +74,8 @@ pub unsafe fn send_pieces(handle: &'static Handle, pieces: &[Piece], flags: c_in
     if route == Route::Tls {
         // SAFETY: IoSlice is documented to be an iovec; the pieces are readable.
         let pieces = unsafe { std::slice::from_raw_parts(pieces.as_ptr().cast(), pieces.len()) };
-        return with_tls(handle, |socket| {
-            sent_by_tls(socket, tls::send_pieces(socket, pieces))
+        return through_tls(handle, |socket| {
+            sent_by_tls(socket, tls::send_pieces(socket, pieces, patience(flags)))
         });
     }
     let message = message(pieces);
@@ -92,7 +97,7 @@ pub unsafe fn receive_pieces(handle: &'static Handle, pieces: &[Piece], flags: c
     };
     if route != Route::Plain {
         // SAFETY: the pieces are writable.
-        if let Some(moved) = unsafe { routed_receive_pieces(handle, pieces) } {
+        if let Some(moved) = unsafe { routed_receive_pieces(handle, pieces, flags) } {
             return moved;
         }
     }
@@ -198,20 +203,31 @@ pub(super) fn freed() -> Error {
 }
 
 /// TLS may run callbacks of the program's: the socket is held meanwhile.
-fn with_tls(handle: &'static Handle, work: impl FnOnce(&Arc<Socket>) -> Moved) -> Moved {
+pub(super) fn through_tls(
+    handle: &'static Handle,
+    work: impl FnOnce(&Arc<Socket>) -> Moved,
+) -> Moved {
     match handle.socket() {
         Some(socket) => work(&socket),
         None => Err(freed()),
     }
 }
 
-fn tls_send(handle: &'static Handle, bytes: &[u8]) -> Moved {
-    with_tls(handle, |socket| {
-        sent_by_tls(socket, tls::send(socket, bytes))
+fn tls_send(handle: &'static Handle, bytes: &[u8], flags: c_int) -> Moved {
+    through_tls(handle, |socket| {
+        sent_by_tls(socket, tls::send(socket, bytes, patience(flags)))
     })
 }
 
-fn sent_by_tls(socket: &Socket, moved: Moved) -> Moved {
+/// Of the flags of a call TLS knows one.
+fn patience(flags: c_int) -> Patience {
+    match flags & libc::MSG_DONTWAIT {
+        0 => Patience::Descriptors,
+        _ => Patience::None,
+    }
+}
+
+pub(super) fn sent_by_tls(socket: &Socket, moved: Moved) -> Moved {
     match &moved {
         Ok(Some(count)) => socket.stats.sent.moved(*count),
         Ok(None) => {}
@@ -225,14 +241,18 @@ fn routed_receive(
     handle: &'static Handle,
     route: Route,
     room: &mut [MaybeUninit<u8>],
+    flags: c_int,
 ) -> Option<Moved> {
     let Some(socket) = handle.socket() else {
         return Some(Err(freed()));
     };
     let moved = match route {
-        Route::Tls => tls::receive(&socket, room),
+        Route::Tls => tls::receive(&socket, room, patience(flags)),
         _ => match tls::left_over(&socket, room) {
-            0 => return None,
+            0 => {
+                socket.set_route(Route::Plain);
+                return None;
+            }
             count => Ok(Some(count)),
         },
     };
@@ -248,7 +268,11 @@ fn routed_receive(
 ///
 /// # Safety
 /// Each piece is writable.
-unsafe fn routed_receive_pieces(handle: &'static Handle, pieces: &[Piece]) -> Option<Moved> {
+unsafe fn routed_receive_pieces(
+    handle: &'static Handle,
+    pieces: &[Piece],
+    flags: c_int,
+) -> Option<Moved> {
     let mut all = 0;
     for piece in pieces.iter().filter(|piece| piece.iov_len > 0) {
         let route = handle.look(Socket::route)?;
@@ -265,7 +289,7 @@ unsafe fn routed_receive_pieces(handle: &'static Handle, pieces: &[Piece]) -> Op
         }
         // SAFETY: the caller's promise.
         let room = unsafe { std::slice::from_raw_parts_mut(piece.iov_base.cast(), piece.iov_len) };
-        match routed_receive(handle, route, room) {
+        match routed_receive(handle, route, room, flags) {
             Some(Ok(Some(count))) => {
                 all += count;
                 if count < piece.iov_len {

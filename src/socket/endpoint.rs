@@ -53,6 +53,13 @@ impl Endpoint {
         text.map_or(UNKNOWN.as_ptr(), |text| text.as_ptr())
     }
 
+    /// The text, empty where it is not known.
+    pub(super) fn shown(&self) -> String {
+        let texts = self.lock();
+        let text = texts.now.and_then(|now| texts.all.get(now));
+        text.map_or_else(String::new, |text| text.to_string_lossy().into_owned())
+    }
+
     pub(super) fn port(&self) -> u16 {
         self.lock().port
     }

@@ -58,27 +58,6 @@ pub struct Thrown {
     pub line: c_int,
 }
 
-/// Whether what failed so may succeed when it is tried again: the network's doing, and time-outs.
-pub fn is_retryable(errno: Errno) -> bool {
-    matches!(
-        errno.0,
-        libc::EAGAIN
-            | libc::EALREADY
-            | libc::ECONNABORTED
-            | libc::ECONNREFUSED
-            | libc::ECONNRESET
-            | libc::EHOSTUNREACH
-            | libc::EINPROGRESS
-            | libc::EINTR
-            | libc::ENETDOWN
-            | libc::ENETRESET
-            | libc::ENETUNREACH
-            | libc::ENOTCONN
-            | libc::EPIPE
-            | libc::ETIMEDOUT
-    )
-}
-
 /// Why a call of the family failed.
 #[derive(Debug)]
 pub struct Error {

@@ -4,7 +4,7 @@ use super::data;
 use super::error::{Error, Kind};
 use super::handle::Handle;
 use super::object::Route;
-use super::Progress;
+use super::{tls, Progress};
 use crate::errno::Errno;
 use crate::transport::{self, Stop};
 use libc::off_t;
@@ -24,36 +24,20 @@ pub fn send_file(
     let Some((fd, route)) = handle.look(|socket| (socket.fd(), socket.route())) else {
         return Err(data::freed());
     };
-    let mut failed = None;
-    let sent = if route == Route::Tls {
-        let mut write = |bytes: &[u8]| {
-            // SAFETY: readable for its length.
-            match unsafe { data::send(handle, bytes.as_ptr(), bytes.len(), 0) } {
-                Ok(Some(count)) => Ok(count),
-                Ok(None) => Err(Stop::Blocked),
-                Err(error) => {
-                    let errno = error.errno;
-                    failed = Some(error);
-                    Err(Stop::Refused(errno))
-                }
-            }
-        };
-        transport::send_file(file, offset, count, &mut write)
-    } else {
-        transport::send_file_plain(fd, file, offset, count)
-    };
-    match sent {
+    if route == Route::Tls {
+        return data::through_tls(handle, |socket| {
+            data::sent_by_tls(socket, tls::send_file(socket, file, offset, count))
+        });
+    }
+    match transport::send_file(fd, file, offset, count) {
         Ok(0) => Ok(Some(0)),
         Ok(count) => {
-            // TLS has counted its own.
-            if route != Route::Tls {
-                handle.look(|socket| socket.stats.sent.moved(count));
-            }
+            handle.look(|socket| socket.stats.sent.moved(count));
             Ok(Some(count))
         }
         Err(Stop::Blocked) => Ok(None),
         Err(Stop::Failed(failure)) => Err(data::send_failed(handle, failure.errno)),
-        Err(Stop::Refused(errno)) => Err(failed.unwrap_or_else(|| of_file(handle, file, errno))),
+        Err(Stop::Refused(errno)) => Err(of_file(handle, file, errno)),
     }
 }
 

@@ -45,6 +45,21 @@ pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<&'static Handl
     Ok(Handle::new(Socket::new(fd, domain, kind)))
 }
 
+/// A new stream socket that `prepare` makes ready; there is none where that fails.
+pub fn made(
+    domain: c_int,
+    prepare: impl FnOnce(&Socket) -> Result<(), Error>,
+) -> Result<&'static Handle, Error> {
+    let handle = new(domain, libc::SOCK_STREAM, 0)?;
+    match handle.socket().map(|socket| prepare(&socket)) {
+        Some(Err(error)) => {
+            handle.end();
+            Err(error)
+        }
+        _ => Ok(handle),
+    }
+}
+
 /// A connected pair of Unix sockets: close-on-exec and blocking.
 pub fn pair(kind: c_int) -> Result<(&'static Handle, &'static Handle), Error> {
     if ![libc::SOCK_STREAM, libc::SOCK_DGRAM].contains(&kind) {

@@ -5,25 +5,31 @@
 //! which exception the face raises. A program's callbacks are closures that give back what was [`Thrown`] in them; nothing is
 //! borrowed and no lock is held while one runs.
 //!
+//! - [`arena`]: memory that goes all at once
+//! - [`errno_class`]: what kind of trouble an error number is
+//! - [`event`]: what happens to sockets, told to whoever registered
 //! - [`error`]: what went wrong, and as which kind
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle, with its `stats`, `timeouts`, `limit`, `endpoint`s and `tls`
 //! - [`life`]: making and ending them
+//! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
 //! - [`address`], [`connect`], [`accept`]: names and addresses, from either side
 //! - [`data`], [`all`], [`file`], [`message`]: bytes
 //! - [`unix`]: paths and abstract names
 //! - [`options`]: what a program sets and asks
 //! - [`option`], [`wait`]: what the kernel keeps, and waiting for it
-//! - [`event`]: what the program is told
 
 mod accept;
 mod address;
 mod all;
+pub mod arena;
 mod connect;
 mod data;
+pub mod dns;
 mod endpoint;
+pub mod errno_class;
 mod error;
-mod event;
+pub mod event;
 mod file;
 mod handle;
 mod life;
@@ -43,10 +49,10 @@ pub use address::{bind, bind_one_of, listen, Bound};
 pub use all::{receive_all, receive_all_pieces, send_all, send_all_pieces, Patience, Progress};
 pub use connect::{connect, connect_one_of, Connected};
 pub use data::{receive, receive_pieces, send, send_pieces, Moved, Piece};
-pub use error::{is_retryable, Error, Kind, Thrown};
+pub use error::{Error, Kind, Thrown};
 pub use file::{send_file, send_whole_file};
 pub use handle::Handle;
-pub use life::{live_count, new, pair, take_over};
+pub use life::{live_count, made, new, pair, take_over};
 pub use message::{peek, receive_fds, receive_message, send_fds, send_message, splice, MOST_FDS};
 pub use object::{Route, Socket};
 pub use options::{ignore_sigpipe, receive_limited, send_limited, TcpInfo};

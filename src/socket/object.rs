@@ -110,6 +110,17 @@ impl Socket {
         self.route.store(route as u8, Ordering::Relaxed);
     }
 
+    /// Whether a receive gives something at once: bytes that TLS holds, or, before its handshake is complete, whether that
+    /// waits for bytes.
+    pub fn tls_wants_read(&self) -> bool {
+        self.route() == Route::Tls && super::tls::wants_read(self)
+    }
+
+    /// Whether a handshake that is not complete waits until it can send.
+    pub fn tls_wants_write(&self) -> bool {
+        self.route() == Route::Tls && super::tls::wants_write(self)
+    }
+
     pub(super) fn was_connected(&self) -> bool {
         self.connected.get()
     }

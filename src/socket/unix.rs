@@ -1,7 +1,7 @@
 //! Unix sockets: paths, and names of Linux's abstract namespace.
 
 use super::address::bind_address;
-use super::connect::{connect_address, Connected};
+use super::connect::{connect_address, told, Connected};
 use super::error::{Error, Kind};
 use super::object::Socket;
 use super::wait::Deadline;
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The longest path, and the longest abstract name with its `@`.
-pub const LONGEST_PATH: usize = 107;
+const LONGEST_PATH: usize = 107;
 /// Between attempts at a listener whose queue is full: the kernel does not tell when it has room.
 const PAUSE: u64 = SECOND / 200;
 
@@ -77,7 +77,7 @@ pub fn connect_unix(socket: &Socket, path: &[u8], ms: Option<c_int>) -> Result<C
     let deadline = ms.map(Deadline::after_ms);
     loop {
         match connect_address(socket, &addr, deadline) {
-            Ok(connected) => return Ok(connected),
+            Ok(connected) => return told(socket, connected),
             Err(errno) if errno.would_block() => match deadline {
                 Some(deadline) if !deadline.is_over() => {
                     let left = deadline.left().unwrap_or(PAUSE);

@@ -8,12 +8,13 @@
 mod types;
 
 pub use types::{
-    AlpnCallback, AlpnDecider, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback,
-    Peer, Place, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
+    AlpnCallback, AlpnDecider, Certificate, CertificateLines, Checked, Error, Failure, KeyLogTo,
+    PasswordCallback, Peer, Place, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust,
+    Verify, VerifyCallback,
 };
 
 use crate::errno::Errno;
-use std::ffi::{c_int, c_void, CStr};
+use std::ffi::{c_int, c_long, c_void, CStr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ pub type SSL = c_void;
 /// Nor one for a verification.
 #[allow(non_camel_case_types)]
 pub type X509_STORE_CTX = c_void;
+
+/// Nor a certificate.
+pub type X509 = c_void;
 
 /// ENOTSUP.
 pub fn available() -> Result<(), Error> {
@@ -167,6 +171,14 @@ impl Session {
         peer_certificate() -> Option<Certificate>;
         saved(Option<&Place>) -> Option<Saved>;
         is_before_handshake() -> bool;
+        certificate_lines() -> Option<CertificateLines>;
+        chain() -> Option<Chain>;
+        protocol() -> c_int;
+        protocol_name() -> &'static CStr;
+        verify_code() -> c_long;
+        renegotiations() -> c_int;
+        is_to_renegotiate() -> bool;
+        forbid_renegotiation() -> ();
         set_hostname(&str) -> Result<(), Error>;
         ready_to_shake() -> Result<(), Failure>;
         caught() -> Option<Thrown>;
@@ -176,6 +188,21 @@ impl Session {
     pub fn offer(&self, _: &Saved, _: impl Fn() -> Option<Place> + 'static) -> bool {
         match *self {}
     }
+}
+
+/// No peer shows any.
+#[derive(Debug)]
+pub enum Chain {}
+
+impl Chain {
+    unreachable_methods! {
+        pointers() -> &[*mut X509];
+    }
+}
+
+/// No code has come from anywhere.
+pub fn verify_code_text(_: c_long) -> String {
+    "this build of netconn was made without TLS".to_owned()
 }
 
 /// No session can be saved.

@@ -139,7 +139,7 @@ fn general_name(kind: c_int, bytes: &[u8]) -> String {
     text
 }
 
-fn serial(x509: *mut ffi::X509) -> String {
+pub(super) fn serial(x509: *mut ffi::X509) -> String {
     // SAFETY: the serial number is the live certificate's own; the number and its text are ours and freed here.
     unsafe {
         let number = ffi::ASN1_INTEGER_to_BN(ffi::X509_get_serialNumber(x509), ptr::null_mut());

@@ -7,7 +7,7 @@
 //! - [`alpn`], [`ciphers`], [`sni`], [`sessions`], [`key`], [`outside`], [`saved`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
 //! - [`keylog`]: what goes to a file
 //! - [`ssl_ctx`], [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
-//! - [`family`], [`family_session`], [`paths`]: what only the Socket family asks for
+//! - [`family`], [`family_session`], [`paths`], [`peer`]: what only the Socket family asks for
 //! - [`types`]: the plain values that pass between this room and others
 //!
 //! In a build without the crate's feature `tls` the file `absent.rs` stands for this one: the same surface, where no
@@ -30,6 +30,7 @@ mod outside;
 mod owned;
 mod password;
 mod paths;
+mod peer;
 mod pem;
 mod queue;
 mod saved;
@@ -51,15 +52,17 @@ mod tests;
 pub use ciphers::{cipher_list_matches, ciphersuites_match};
 pub use context::Context;
 pub use hold::Hold;
-pub use openssl_sys::{SSL, X509_STORE_CTX};
+pub use openssl_sys::{SSL, X509, X509_STORE_CTX};
 pub use owned::wipe;
+pub use peer::{verify_code_text, Chain};
 pub use queue::with_clean_queue;
 pub use saved::Saved;
 pub use session::Session;
 pub use terms::Terms;
 pub use types::{
-    AlpnCallback, AlpnDecider, Certificate, Checked, Error, Failure, KeyLogTo, PasswordCallback,
-    Peer, Place, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust, Verify, VerifyCallback,
+    AlpnCallback, AlpnDecider, Certificate, CertificateLines, Checked, Error, Failure, KeyLogTo,
+    PasswordCallback, Peer, Place, RawVerifyCallback, SessionStore, Thrown, Timeouts, Trust,
+    Verify, VerifyCallback,
 };
 
 use std::ffi::CStr;

@@ -328,7 +328,7 @@ impl Session {
         self.state().mode()
     }
 
-    fn peer(&self) -> *mut ffi::X509 {
+    pub(super) fn peer(&self) -> *mut ffi::X509 {
         // SAFETY: a live SSL; what comes back is its own.
         unsafe { sys::SSL_get0_peer_certificate(self.ssl()) }
     }

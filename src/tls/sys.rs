@@ -42,6 +42,9 @@ pub(super) const XN_FLAG_RFC2253: c_ulong = 0x0111_0317;
 /// Escape bytes above 127.
 pub(super) const ASN1_STRFLGS_ESC_MSB: c_ulong = 4;
 
+/// How many renegotiations there were, of all the connection.
+pub(super) const SSL_CTRL_GET_TOTAL_RENEGOTIATIONS: c_int = 12;
+
 pub(super) type GenerateTicket = unsafe extern "C" fn(*mut SSL, *mut c_void) -> c_int;
 pub(super) type DecryptTicket = unsafe extern "C" fn(
     *mut SSL,
@@ -85,6 +88,13 @@ extern "C" {
         chain: *mut stack_st_X509,
         replace: c_int,
     ) -> c_int;
+    pub(super) fn SSL_get_options(ssl: *const SSL) -> u64;
+    pub(super) fn SSL_renegotiate_pending(ssl: *const SSL) -> c_int;
+    pub(super) fn X509_NAME_oneline(
+        name: *const X509_NAME,
+        buf: *mut c_char,
+        size: c_int,
+    ) -> *mut c_char;
     pub(super) fn SSL_set_options(ssl: *mut SSL, options: u64) -> u64;
     pub(super) fn EVP_Digest(
         data: *const c_void,

@@ -150,6 +150,25 @@ pub struct Certificate {
     pub key_sha256: [u8; 32],
 }
 
+/// A peer's certificate, as `SocketTLS_CertInfo` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateLines {
+    /// One line, `/O=Shop/CN=shop.example`; OpenSSL's form, in ASCII.
+    pub subject: String,
+    /// In the same form.
+    pub issuer: String,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    /// Seconds since 1970.
+    pub not_after: i64,
+    /// 1 to 3.
+    pub version: c_int,
+    /// Upper-case hex.
+    pub serial: String,
+    /// Of the whole certificate.
+    pub sha256: [u8; 32],
+}
+
 /// Writes the password of an encrypted key: its length, 0 when there is none.
 pub type PasswordCallback = Arc<dyn Fn(&mut [u8]) -> usize + Send + Sync>;
 

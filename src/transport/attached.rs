@@ -369,13 +369,13 @@ impl Attached {
         patience: Patience,
     ) -> Result<usize, Halt> {
         let mut halt = None;
-        let mut write = |bytes: &[u8]| {
+        let write = |bytes: &[u8]| {
             self.write(bytes, patience).map_err(|why| {
                 halt = Some(why);
                 Stop::Blocked
             })
         };
-        match file::send_file(from, offset, count, &mut write) {
+        match file::copy(write, from, offset, count, RECORD) {
             Ok(sent) => Ok(sent),
             Err(Stop::Refused(errno)) => Err(Halt::Refused(errno)),
             Err(Stop::Failed(failure)) => Err(Halt::Failed(failure)),

@@ -14,7 +14,7 @@ const MOST: usize = 4 << 20;
 const PIECE: usize = 64 * 1024;
 
 /// As [`Transport::send_file`], for a plain socket that is no transport's: it may block.
-pub fn send_file_plain(
+pub fn send_plain(
     socket: RawFd,
     file: RawFd,
     offset: Option<&mut off_t>,
@@ -26,26 +26,10 @@ pub fn send_file_plain(
         Some(answer) => return told(answer),
     }
     match place.start(file) {
-        Ok(start) => copied(file, start, place, count, &mut |bytes| {
-            loop {
-                // SAFETY: readable for its length.
-                let sent = unsafe {
-                    libc::send(
-                        socket,
-                        bytes.as_ptr().cast(),
-                        bytes.len(),
-                        libc::MSG_NOSIGNAL,
-                    )
-                };
-                match usize::try_from(sent) {
-                    Ok(count) => return Ok(count),
-                    Err(_) => match Errno::last() {
-                        Errno(libc::EINTR) => {}
-                        errno => return told(Err(errno)),
-                    },
-                }
-            }
-        }),
+        Ok(start) => {
+            let write = |bytes: &[u8]| send_waiting(socket, bytes);
+            copied(write, file, start, place, count, PIECE)
+        }
         Err(Errno(libc::ESPIPE)) if matches!(place, Place::Position) && is_pipe(file) => {
             told(splice_to(socket, file, count))
         }
@@ -53,16 +37,26 @@ pub fn send_file_plain(
     }
 }
 
-/// As [`Transport::send_file`], with what `write` takes (EAGAIN is [`Stop::Blocked`]); not from a pipe (ESPIPE).
-pub fn send_file(
-    file: RawFd,
-    offset: Option<&mut off_t>,
-    count: usize,
-    write: &mut dyn FnMut(&[u8]) -> Result<usize, Stop>,
-) -> Result<usize, Stop> {
-    let place = Place::new(offset)?;
-    let start = place.start(file).map_err(Stop::Refused)?;
-    copied(file, start, place, count, write)
+/// Sends as the socket's mode says.
+fn send_waiting(socket: RawFd, bytes: &[u8]) -> Result<usize, Stop> {
+    loop {
+        // SAFETY: readable for its length.
+        let sent = unsafe {
+            libc::send(
+                socket,
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                libc::MSG_NOSIGNAL,
+            )
+        };
+        match usize::try_from(sent) {
+            Ok(count) => return Ok(count),
+            Err(_) => match Errno::last() {
+                Errno(libc::EINTR) => {}
+                errno => return told(Err(errno)),
+            },
+        }
+    }
 }
 
 /// Moves up to `count` bytes from a pipe into a socket; EAGAIN also while the pipe is empty.
@@ -110,14 +104,37 @@ pub(super) fn send(
         }
     }
     match place.start(file) {
-        Ok(start) => copied(file, start, place, count, &mut |bytes| {
-            transport.write(bytes)
-        }),
+        Ok(start) => copied(
+            |piece| transport.write(piece),
+            file,
+            start,
+            place,
+            count,
+            PIECE,
+        ),
         Err(Errno(libc::ESPIPE)) if matches!(place, Place::Position) => {
             piped(transport, file, count)
         }
         Err(errno) => Err(Stop::Refused(errno)),
     }
+}
+
+/// By reading and writing, from a file that has places, `size` bytes at a time. `Blocked` is what `write` could not do;
+/// `Refused` is about the file.
+pub(super) fn copy(
+    write: impl FnMut(&[u8]) -> Result<usize, Stop>,
+    file: RawFd,
+    offset: Option<&mut off_t>,
+    count: usize,
+    size: usize,
+) -> Result<usize, Stop> {
+    let place = match offset {
+        Some(offset) if *offset < 0 => return Err(Stop::Refused(Errno(libc::EINVAL))),
+        Some(offset) => Place::Offset(offset),
+        None => Place::Position,
+    };
+    let start = place.start(file).map_err(Stop::Refused)?;
+    copied(write, file, start, place, count, size)
 }
 
 /// Where the file is read from, and what moves.
@@ -221,18 +238,18 @@ fn is_sockets(errno: Errno) -> bool {
     )
 }
 
-/// By reading and writing, from a file that has places.
 fn copied(
+    mut write: impl FnMut(&[u8]) -> Result<usize, Stop>,
     file: RawFd,
     start: off_t,
     place: Place<'_>,
     count: usize,
-    write: &mut dyn FnMut(&[u8]) -> Result<usize, Stop>,
+    size: usize,
 ) -> Result<usize, Stop> {
-    let mut buffer = Buffer::new(count.min(PIECE))?;
+    let mut buffer = Buffer::new(count.min(size))?;
     let mut taken = 0;
     let stop = loop {
-        let room = (count - taken).min(PIECE);
+        let room = (count - taken).min(size);
         if room == 0 {
             break None;
         }
@@ -248,23 +265,15 @@ fn copied(
         });
         match piece {
             Ok([]) => break None,
-            Ok(mut piece) => {
-                let stop = loop {
-                    match write(piece) {
-                        Ok(count) => {
-                            taken += count;
-                            piece = &piece[count.min(piece.len())..];
-                        }
-                        Err(stop) => break Some(stop),
-                    }
-                    if piece.is_empty() {
+            Ok(piece) => match write(piece) {
+                Ok(count) => {
+                    taken += count;
+                    if count < piece.len() {
                         break None;
                     }
-                };
-                if stop.is_some() {
-                    break stop;
                 }
-            }
+                Err(stop) => break Some(stop),
+            },
             Err(errno) => break Some(Stop::Refused(errno)),
         }
     };

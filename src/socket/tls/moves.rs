@@ -50,28 +50,36 @@ fn live(socket: &Socket, way: Way) -> Result<Rc<Live>, Error> {
 }
 
 /// Sends through TLS for a plain call: how many bytes were taken, `None` when nothing can be now.
-pub(in crate::socket) fn send(socket: &Socket, bytes: &[u8]) -> Moved {
+pub(in crate::socket) fn send(socket: &Socket, bytes: &[u8], patience: Patience) -> Moved {
     not_too_long(bytes.len(), Way::Out)?;
     sending(socket, Caller::Plain, |live| {
-        live.attached.write(bytes, Patience::Descriptors)
+        live.attached.write(bytes, patience)
     })
 }
 
 /// Sends several pieces through TLS for a plain call, as one.
-pub(in crate::socket) fn send_pieces(socket: &Socket, pieces: &[IoSlice<'_>]) -> Moved {
+pub(in crate::socket) fn send_pieces(
+    socket: &Socket,
+    pieces: &[IoSlice<'_>],
+    patience: Patience,
+) -> Moved {
     let total = pieces
         .iter()
         .fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
     not_too_long(total, Way::Out)?;
     sending(socket, Caller::Plain, |live| {
-        live.attached.write_vectored(pieces, Patience::Descriptors)
+        live.attached.write_vectored(pieces, patience)
     })
 }
 
 /// Receives through TLS for a plain call: at least one byte, `None` when there is none now.
-pub(in crate::socket) fn receive(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> Moved {
+pub(in crate::socket) fn receive(
+    socket: &Socket,
+    room: &mut [MaybeUninit<u8>],
+    patience: Patience,
+) -> Moved {
     not_too_long(room.len(), Way::In)?;
-    receiving(socket, Caller::Plain, room)
+    receiving(socket, Caller::Plain, room, patience)
 }
 
 fn not_too_long(len: usize, way: Way) -> Result<(), Error> {
@@ -101,7 +109,7 @@ pub fn tls_send(socket: &Socket, bytes: &[u8]) -> Moved {
 /// Receives through TLS: at least one byte, `None` when there is none now. On a socket without TLS an error.
 pub fn tls_receive(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> Moved {
     let len = room.len().min(MOST);
-    let moved = receiving(socket, Caller::Tls, &mut room[..len]);
+    let moved = receiving(socket, Caller::Tls, &mut room[..len], Patience::Descriptors);
     match &moved {
         Ok(Some(count)) => socket.stats.received.moved(*count),
         Ok(None) => {}
@@ -121,9 +129,14 @@ fn sending(
     moved(&live, caller, Way::Out, answer)
 }
 
-fn receiving(socket: &Socket, caller: Caller, room: &mut [MaybeUninit<u8>]) -> Moved {
+fn receiving(
+    socket: &Socket,
+    caller: Caller,
+    room: &mut [MaybeUninit<u8>],
+    patience: Patience,
+) -> Moved {
     let live = live(socket, Way::In)?;
-    let answer = live.attached.read(room, Patience::Descriptors);
+    let answer = live.attached.read(room, patience);
     publish(socket);
     moved(&live, caller, Way::In, answer)
 }
@@ -205,6 +218,27 @@ fn lost(caller: Caller, way: Way, failure: &Failure) -> Error {
     match caller {
         Caller::Plain => worded(Kind::Closed, way, failure),
         Caller::Tls => worded(Kind::Tls, way, failure),
+    }
+}
+
+/// Sends up to `count` bytes of a file through TLS for a plain call: from `offset`, which moves by what was sent, or from the
+/// file's position, which then does; 0 at the end of the file.
+pub(in crate::socket) fn send_file(
+    socket: &Socket,
+    file: RawFd,
+    offset: Option<&mut libc::off_t>,
+    count: usize,
+) -> Moved {
+    let live = live(socket, Way::Out)?;
+    let answer = file_moves(&live, file, offset, count);
+    publish(socket);
+    match answer {
+        Err(Halt::Refused(errno)) if live.is_ready() => Err(Error::system(
+            Kind::Socket,
+            format_args!("sendfile from descriptor {file}"),
+            errno,
+        )),
+        answer => moved(&live, Caller::Plain, Way::Out, answer),
     }
 }
 

@@ -4,6 +4,7 @@ mod alpn;
 mod family;
 mod hostnames;
 mod identity;
+mod peer;
 mod protocol;
 mod resumption;
 mod saved;
