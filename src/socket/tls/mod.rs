@@ -235,7 +235,15 @@ pub(super) fn left_over(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> usize 
 }
 
 /// Tells poll sets what TLS waits for; after each call that may have changed it.
-fn publish(_socket: &Socket) {}
+fn publish(socket: &Socket) {
+    let shaking = match socket.tls.live() {
+        Some(live) if !live.is_ready() && live.attached.failure().is_none() => {
+            Some(live.wants.get().unwrap_or(Interest::NONE))
+        }
+        _ => None,
+    };
+    socket.readiness().note(shaking, has_buffered(socket));
+}
 
 fn not_enabled(kind: Kind, what: &str) -> Error {
     Error::new(
