@@ -6,12 +6,17 @@
 //! borrowed and no lock is held while one runs.
 //!
 //! - [`arena`]: memory that goes all at once
+//! - [`buf`]: a ring buffer
 //! - [`errno_class`]: what kind of trouble an error number is
 //! - [`event`]: what happens to sockets, told to whoever registered
 //! - [`error`]: what went wrong, and as which kind
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle, with its `stats`, `timeouts`, `limit`, `endpoint`s and `tls`
+//! - [`descriptor`]: what is asked of a descriptor, whosever it is
+//! - [`readiness`]: what a socket and the poll sets that watch it tell each other
+//! - [`poll`]: poll sets, with their [`timers`]
 //! - [`life`]: making and ending them
+//! - [`pool`]: sockets in slots with buffers
 //! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
 //! - [`address`], [`connect`], [`accept`]: names and addresses, from either side
 //! - [`data`], [`all`], [`file`], [`message`]: bytes
@@ -23,8 +28,10 @@ mod accept;
 mod address;
 mod all;
 pub mod arena;
+pub mod buf;
 mod connect;
 mod data;
+mod descriptor;
 pub mod dns;
 mod endpoint;
 pub mod errno_class;
@@ -38,8 +45,12 @@ mod message;
 mod object;
 mod option;
 mod options;
+pub mod poll;
+pub mod pool;
+mod readiness;
 mod stats;
 mod timeouts;
+pub mod timers;
 mod tls;
 mod unix;
 mod wait;
@@ -47,6 +58,7 @@ mod wait;
 pub use accept::{accept, accept_within};
 pub use address::{bind, bind_one_of, listen, Bound};
 pub use all::{receive_all, receive_all_pieces, send_all, send_all_pieces, Patience, Progress};
+pub use buf::Buf;
 pub use connect::{connect, connect_one_of, Connected};
 pub use data::{receive, receive_pieces, send, send_pieces, Moved, Piece};
 pub use error::{Error, Kind, Thrown};
@@ -56,6 +68,7 @@ pub use life::{live_count, made, new, pair, take_over};
 pub use message::{peek, receive_fds, receive_message, send_fds, send_message, splice, MOST_FDS};
 pub use object::{Route, Socket};
 pub use options::{ignore_sigpipe, receive_limited, send_limited, TcpInfo};
+pub use readiness::Readiness;
 pub use stats::{now_ms, Counts, Snapshot};
 pub use timeouts::{defaults, set_defaults, Timeouts};
 pub use unix::{bind_unix, connect_unix};

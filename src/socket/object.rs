@@ -4,14 +4,16 @@
 use super::endpoint::Endpoint;
 use super::handle::Handle;
 use super::limit::Bucket;
+use super::readiness::Readiness;
 use super::stats::Stats;
 use super::timeouts::{self, Timeouts};
 use super::tls::Slot;
+use crate::evloop::Interest;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where a socket's bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,7 @@ pub struct Socket {
     pub(super) peer: Endpoint,
     bucket: Mutex<Bucket>,
     pub(super) tls: Slot,
+    readiness: Arc<Readiness>,
 }
 
 // SAFETY: the family's rule is that one thread uses a socket at a time, handed on by the program with an order of its own; two
@@ -67,6 +70,7 @@ impl Socket {
             peer: Endpoint::default(),
             bucket: Mutex::default(),
             tls: Slot::default(),
+            readiness: Arc::default(),
         }
     }
 
@@ -84,6 +88,23 @@ impl Socket {
     /// SOCK_STREAM or SOCK_DGRAM.
     pub fn kind(&self) -> c_int {
         self.kind
+    }
+
+    /// What poll sets have to know of it: whoever uses TLS on it says so here ([`Readiness::note`]), after each call that may
+    /// have changed it.
+    pub fn readiness(&self) -> &Arc<Readiness> {
+        &self.readiness
+    }
+
+    /// What an unfinished handshake's last step wanted; `None` where there is none.
+    pub fn tls_handshake_pending(&self) -> Option<Interest> {
+        self.readiness.handshake()
+    }
+
+    /// Whether bytes can be read that the kernel does not have any more: decrypted, a complete record, or left behind by TLS
+    /// that was dropped.
+    pub fn has_buffered(&self) -> bool {
+        self.readiness.is_buffered()
     }
 
     /// Its own handle, for callbacks; `None` before it has one.
@@ -146,6 +167,7 @@ impl Socket {
     /// The handle is let go: the descriptor is closed now, whoever still holds the object.
     pub(super) fn end(&self) {
         self.tls.end();
+        self.readiness.end();
         let fd = self.fd.replace(-1);
         if fd >= 0 {
             // SAFETY: the socket owned the descriptor and has just given it up.
