@@ -1,7 +1,7 @@
 //! Taking connections from a listening socket.
 
 use super::error::{Error, Kind};
-use super::event::{self, Event};
+use super::event;
 use super::handle::Handle;
 use super::object::Socket;
 use super::option::NonBlocking;
@@ -70,7 +70,7 @@ fn taken(listener: &Socket, fd: OwnedFd) -> Result<&'static Handle, Error> {
         socket.set_connected(true);
         socket.stats.connected();
         // Nobody would know the socket after a raise.
-        event::connection(&socket, |about| Event::Accepted(about)).inspect_err(|_| handle.end())?;
+        event::accepted(&socket).inspect_err(|_| handle.end())?;
     }
     Ok(handle)
 }

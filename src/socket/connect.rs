@@ -3,7 +3,7 @@
 use super::address::{self, Tried};
 use super::errno_class;
 use super::error::{Error, Kind};
-use super::event::{self, Event};
+use super::event;
 use super::object::Socket;
 use super::option::{self, NonBlocking};
 use super::wait::{wait, Deadline};
@@ -76,7 +76,7 @@ pub fn connect_one_of(
 
 /// The program's handlers hear of it.
 pub(super) fn told(socket: &Socket, connected: Connected) -> Result<Connected, Error> {
-    event::connection(socket, |about| Event::Connected(about))?;
+    event::connected(socket)?;
     Ok(connected)
 }
 

@@ -251,6 +251,7 @@ fn routed_receive(
         _ => match tls::left_over(&socket, room) {
             0 => {
                 socket.set_route(Route::Plain);
+                socket.readiness().note(None, false);
                 return None;
             }
             count => Ok(Some(count)),

@@ -101,22 +101,31 @@ pub fn emit(event: &Event<'_>) -> Result<(), Error> {
     }
 }
 
-/// A connection of this socket's was accepted or made.
-pub(super) fn connection(
+/// This socket came from an accept.
+pub(super) fn accepted(socket: &Socket) -> Result<(), Error> {
+    with_ends(socket, |ends| emit(&Event::Accepted(ends)))
+}
+
+/// This socket was connected.
+pub(super) fn connected(socket: &Socket) -> Result<(), Error> {
+    with_ends(socket, |ends| emit(&Event::Connected(ends)))
+}
+
+fn with_ends(
     socket: &Socket,
-    event: for<'a> fn(Connection<'a>) -> Event<'a>,
+    tell: impl FnOnce(Connection<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if !listened_to() {
         return Ok(());
     }
     let (peer, local) = (socket.peer.shown(), socket.local.shown());
-    emit(&event(Connection {
+    tell(Connection {
         fd: socket.fd(),
         peer: &peer,
         peer_port: socket.peer.port().into(),
         local: &local,
         local_port: socket.local.port().into(),
-    }))
+    })
 }
 
 /// A lookup has waited too long. Told on a thread of the library: what a handler throws there is said in the log.

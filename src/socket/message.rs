@@ -30,7 +30,7 @@ fn plain(handle: &'static Handle, what: &str) -> Result<(RawFd, Route), Error> {
 /// # Safety
 /// `message` has as many entries as it says, which nobody changes during `'a`.
 unsafe fn pieces<'a>(message: &libc::msghdr) -> Result<&'a [Piece], Error> {
-    let count = message.msg_iovlen as usize;
+    let count = message.msg_iovlen;
     if count == 0 {
         return Ok(&[]);
     }
@@ -216,7 +216,7 @@ fn taken(message: &libc::msghdr) -> Vec<OwnedFd> {
         while let Some(found) = header.as_ref() {
             if found.cmsg_level == libc::SOL_SOCKET && found.cmsg_type == libc::SCM_RIGHTS {
                 let data = libc::CMSG_DATA(header).cast::<RawFd>();
-                let bytes = (found.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+                let bytes = found.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
                 for index in 0..bytes / size_of::<RawFd>() {
                     fds.push(OwnedFd::from_raw_fd(data.add(index).read_unaligned()));
                 }
