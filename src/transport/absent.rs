@@ -85,12 +85,15 @@ macro_rules! unreachable_public_methods {
 
 impl Attached {
     unreachable_public_methods! {
+        put_ahead(Vec<u8>) -> ();
         session() -> &tls::Session;
+        check() -> Result<(), Halt>;
         is_ready() -> bool;
         is_busy() -> bool;
         wants() -> Interest;
         has_buffered() -> bool;
         decrypted() -> usize;
+        has_more() -> bool;
         failure() -> Option<&Failure>;
         handshake(Patience) -> Result<(), Halt>;
         read(&mut [MaybeUninit<u8>], Patience) -> Result<usize, Halt>;

@@ -73,6 +73,13 @@ impl Attached {
         })
     }
 
+    /// Bytes of the wire that were read before, and come before all others.
+    pub fn put_ahead(&self, bytes: Vec<u8>) {
+        if let Some(lent) = self.engine.bio.lent() {
+            lent.put(bytes);
+        }
+    }
+
     /// The session.
     pub fn session(&self) -> &tls::Session {
         self.engine.session()
@@ -122,15 +129,22 @@ impl Attached {
         Ok(busy)
     }
 
+    /// Why bytes can be neither read nor written, if so: the handshake is not complete, or TLS has failed.
+    #[inline]
+    pub fn check(&self) -> Result<(), Halt> {
+        if self.is_ready() && !self.engine.broken.get() {
+            return Ok(());
+        }
+        Err(match self.failure() {
+            Some(failure) => Halt::Failed(failure.clone()),
+            None => Halt::Refused(Errno(libc::ENOTCONN)),
+        })
+    }
+
     /// As [`Attached::enter`], for what only a complete handshake allows.
     #[inline]
     fn enter_ready(&self, patience: Patience) -> Result<Busy<'_>, Halt> {
-        if !self.is_ready() || self.engine.broken.get() {
-            return Err(match self.failure() {
-                Some(failure) => Halt::Failed(failure.clone()),
-                None => Halt::Refused(Errno(libc::ENOTCONN)),
-            });
-        }
+        self.check()?;
         self.enter(patience)
     }
 
@@ -249,6 +263,23 @@ impl Attached {
             self.engine.free_buffers();
         }
         Err(self.halt(said))
+    }
+
+    /// Whether a read may still give bytes: neither end nor failure is what comes next. What is decrypted by this stays to be read,
+    /// but the kernel does not tell of it any more.
+    pub fn has_more(&self) -> bool {
+        let mut byte = 0u8;
+        let mut count = 0;
+        let Ok(busy) = self.enter_ready(Patience::None) else {
+            // Somebody further up the stack is using it.
+            return self.is_busy();
+        };
+        // SAFETY: the SSL is alive, there is room for one byte, and `count` is a place for a size.
+        let said = self.engine.move_bytes(|ssl| unsafe {
+            ffi::SSL_peek_ex(ssl, (&raw mut byte).cast(), 1, &mut count)
+        });
+        drop(busy);
+        matches!(said, Said::Done | Said::WantRead | Said::WantWrite)
     }
 
     /// Writes bytes of one record: at least one, or `Halt`. What is reported, the kernel has. After `Blocked` OpenSSL may

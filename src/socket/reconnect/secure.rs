@@ -5,6 +5,7 @@ use crate::socket::error::{Error, Kind};
 use crate::socket::handle::Handle;
 use crate::socket::object::Socket;
 use crate::socket::tls::{self, Progress};
+use crate::socket::wait::{wait, Deadline};
 use crate::tls::{Context, Place, Saved};
 use std::ffi::{c_char, CString};
 use std::sync::Arc;
@@ -120,7 +121,7 @@ pub(super) fn shake(socket: &Socket) -> Result<Shaking, Error> {
 /// before the server has looked.
 pub(super) fn may_be_refused_yet(socket: &Socket) -> bool {
     let live = socket.tls.live();
-    live.is_some_and(|live| live.session().was_asked_for_certificate())
+    live.is_some_and(|live| live.session().may_be_refused_yet())
 }
 
 /// Whether the socket's TLS has resumed a session; `None` without TLS.
@@ -139,6 +140,13 @@ pub(super) fn is_alive(handle: &'static Handle) -> bool {
     let Some(socket) = handle.socket() else {
         return false;
     };
-    tls::is_alive(&socket).unwrap_or_else(|| socket.probe(0))
+    let well = socket.probe(0);
+    let Some(live) = socket.tls.live().filter(|_| well) else {
+        return well;
+    };
+    // Under TLS what is there may be no more than a good-bye. Whether it is can be seen by decrypting it alone, after which the
+    // kernel tells of it no more: so only where its own end of the stream, which it always tells of, has come too.
+    let ended = wait(socket.fd(), libc::POLLRDHUP, Deadline::after_ms(0));
+    !ended.is_ok_and(|came| came & libc::POLLRDHUP != 0) || live.has_more()
 }
 
