@@ -94,7 +94,13 @@ impl Reconnect {
 
     /// The attempt has failed, for this reason.
     fn failed(&self, attempt: u64, error: Error) {
-        crate::log!(Debug, "connecting to {} port {}: {}", self.host, self.port, error.text);
+        crate::log!(
+            Debug,
+            "connecting to {} port {}: {}",
+            self.host,
+            self.port,
+            error.text
+        );
         self.keep_thrown(error);
         self.note(Event::AttemptFailed { attempt });
     }
@@ -102,12 +108,17 @@ impl Reconnect {
     /// The attempt takes too long.
     pub(super) fn is_late(&self) -> bool {
         let under = self.under.borrow();
-        under.trial().is_some_and(|trial| clock::now() >= trial.deadline)
+        under
+            .trial()
+            .is_some_and(|trial| clock::now() >= trial.deadline)
     }
 
     /// Whatever the attempt is at, it has failed.
     pub(super) fn attempt_failed(&self) {
         let attempt = self.under.borrow().trial().map(|trial| trial.attempt);
+        if matches!(&*self.under.borrow(), Under::Shaking(..)) {
+            self.shaking.set(Shaking::Failed);
+        }
         if let Some(attempt) = attempt {
             let late = Error::system(Kind::Reconnect, "the attempt", Errno(libc::ETIMEDOUT));
             self.failed(attempt, late);
@@ -222,7 +233,10 @@ impl Reconnect {
     fn refused(&self, handle: &'static Handle, trial: Trial, errno: Errno) -> bool {
         handle.end();
         if trial.addresses.is_empty() {
-            self.failed(trial.attempt, Error::system(Kind::Reconnect, "connect", errno));
+            self.failed(
+                trial.attempt,
+                Error::system(Kind::Reconnect, "connect", errno),
+            );
         } else {
             self.next_address(trial, None);
         }
@@ -288,10 +302,12 @@ fn begin_connect(
             .and_then(|_| connect_address(&socket, address, None)),
         None => Err(Errno(libc::EBADF)),
     };
-    started.map(|connected| (handle, connected)).map_err(|errno| {
-        handle.end();
-        Error::system(Kind::Reconnect, "connect", errno)
-    })
+    started
+        .map(|connected| (handle, connected))
+        .map_err(|errno| {
+            handle.end();
+            Error::system(Kind::Reconnect, "connect", errno)
+        })
 }
 
 /// A new socket with the number of a descriptor that is not needed any more: who waits for that waits for the socket.

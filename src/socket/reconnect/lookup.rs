@@ -123,4 +123,3 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
     let [reading, writing] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     Ok((reading, writing))
 }
-

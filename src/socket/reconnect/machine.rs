@@ -23,7 +23,7 @@ pub enum State {
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Event {
+pub(super) enum Event {
     /// The program wants a connection.
     Connect,
     /// The program wants none.
@@ -36,7 +36,7 @@ pub enum Event {
     Received,
     /// This attempt has failed.
     AttemptFailed { attempt: u64 },
-    /// The connection has broken, or was found to be dead. `chance`: from 0 up to 1.
+    /// The connection has broken, or was found to be dead.
     Broken,
     /// Time has passed.
     Tick,
@@ -44,7 +44,7 @@ pub enum Event {
 
 /// What is to be done, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(super) enum Action {
     /// Ends the socket, whatever state it is in.
     Close,
     /// Tells the program. What it does then may change everything: so nothing is assumed afterwards.
@@ -66,7 +66,7 @@ enum Circuit {
 
 /// The life of one connection.
 #[derive(Debug)]
-pub struct Machine {
+pub(super) struct Machine {
     policy: Policy,
     state: State,
     circuit: Circuit,
@@ -87,7 +87,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(policy: Policy) -> Machine {
+    pub(super) fn new(policy: Policy) -> Machine {
         Machine {
             policy,
             state: State::Disconnected,
@@ -102,40 +102,45 @@ impl Machine {
         }
     }
 
-    pub fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         self.state
     }
 
-    pub fn attempts(&self) -> u32 {
+    pub(super) fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    pub fn failures(&self) -> u32 {
+    pub(super) fn failures(&self) -> u32 {
         self.failures
     }
 
+    /// Whether the connection counts as a success only when bytes come.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.unconfirmed
+    }
+
     /// The time a health check may take.
-    pub fn health_timeout_ms(&self) -> u32 {
+    pub(super) fn health_timeout_ms(&self) -> u32 {
         self.policy.health_timeout_ms
     }
 
     /// Whether this attempt is under way, or should be.
-    pub fn wanted(&self, attempt: u64) -> bool {
+    pub(super) fn wanted(&self, attempt: u64) -> bool {
         self.state == State::Connecting && self.attempt == attempt
     }
 
     /// The attempt that was asked for and not begun yet.
-    pub fn owed(&self) -> Option<u64> {
+    pub(super) fn owed(&self) -> Option<u64> {
         (self.owed && self.state == State::Connecting).then_some(self.attempt)
     }
 
     /// The attempt is begun.
-    pub fn begun(&mut self) {
+    pub(super) fn begun(&mut self) {
         self.owed = false;
     }
 
     /// Milliseconds until a tick has something to do; `None` when only something else can.
-    pub fn next_ms(&self, now: Nanos) -> Option<u32> {
+    pub(super) fn next_ms(&self, now: Nanos) -> Option<u32> {
         let due = match self.state {
             State::Disconnected => return None,
             State::Connecting => return self.owed.then_some(0),
@@ -147,8 +152,13 @@ impl Machine {
         Some(u32::try_from(ms).unwrap_or(u32::MAX))
     }
 
-    /// `chance`, from 0 up to 1, is for the random share of a wait.
-    pub fn handle(&mut self, event: Event, now: Nanos, chance: f64) -> Vec<Action> {
+    /// `chance` gives a number from 0 up to 1, for the random share of a wait.
+    pub(super) fn handle(
+        &mut self,
+        event: Event,
+        now: Nanos,
+        chance: impl FnOnce() -> f64,
+    ) -> Vec<Action> {
         match event {
             Event::Connect if self.state == State::Disconnected => self.begin_attempt(),
             Event::Disconnect => {
@@ -226,7 +236,7 @@ impl Machine {
         self.circuit = Circuit::Closed;
     }
 
-    fn fail(&mut self, now: Nanos, chance: f64) -> Vec<Action> {
+    fn fail(&mut self, now: Nanos, chance: impl FnOnce() -> f64) -> Vec<Action> {
         self.failures = self.failures.saturating_add(1);
         let probed = self.circuit == Circuit::HalfOpen;
         if probed || self.failures >= self.policy.circuit_threshold {
@@ -237,7 +247,7 @@ impl Machine {
         if self.policy.max_attempts > 0 && self.attempts >= self.policy.max_attempts {
             return self.end(State::Disconnected);
         }
-        let wait = self.policy.backoff.wait_ms(self.attempts, chance);
+        let wait = self.policy.backoff.wait_ms(self.attempts, chance());
         self.due = now.saturating_add(Nanos::from(wait) * MS);
         self.end(State::Backoff)
     }

@@ -57,6 +57,7 @@ pub struct Reconnect {
     host: String,
     port: u16,
     told: Option<Told>,
+    userdata: usize,
     machine: RefCell<Machine>,
     examine: RefCell<Option<Examine>>,
     under: RefCell<Under>,
@@ -95,7 +96,14 @@ pub fn find(number: u64) -> Option<Arc<Reconnect>> {
 }
 
 /// A new one, in [`State::Disconnected`]: a number that is never 0.
-pub fn new(host: &str, port: i32, policy: Policy, told: Option<Told>) -> Result<u64, Error> {
+/// `userdata` is kept for callbacks.
+pub fn new(
+    host: &str,
+    port: i32,
+    policy: Policy,
+    told: Option<Told>,
+    userdata: usize,
+) -> Result<u64, Error> {
     if host.len() > MAX_HOST {
         return Err(Error::invalid(
             Kind::Reconnect,
@@ -106,7 +114,10 @@ pub fn new(host: &str, port: i32, policy: Policy, told: Option<Told>) -> Result<
         .ok()
         .filter(|port| *port > 0)
         .ok_or_else(|| {
-            Error::invalid(Kind::Reconnect, format!("{port} is no port to connect to (1 to 65535)"))
+            Error::invalid(
+                Kind::Reconnect,
+                format!("{port} is no port to connect to (1 to 65535)"),
+            )
         })?;
     Ok(all(|all| {
         all.last += 1;
@@ -116,6 +127,7 @@ pub fn new(host: &str, port: i32, policy: Policy, told: Option<Told>) -> Result<
             host: host.to_owned(),
             port,
             told,
+            userdata,
             machine: RefCell::new(Machine::new(policy)),
             examine: RefCell::default(),
             under: RefCell::default(),
@@ -152,6 +164,11 @@ pub fn free(number: u64) {
 }
 
 impl Reconnect {
+    /// What came with [`new`].
+    pub fn userdata(&self) -> usize {
+        self.userdata
+    }
+
     /// See [`State`].
     pub fn state(&self) -> State {
         self.machine.borrow().state()
@@ -259,7 +276,9 @@ impl Reconnect {
         // SAFETY: the caller's promise.
         match unsafe { data::receive(handle, buf, len, 0) } {
             Ok(Some(count)) => {
-                self.hears(Event::Received)?;
+                if self.machine.borrow().is_unconfirmed() {
+                    self.hears(Event::Received)?;
+                }
                 Ok(Ok(count))
             }
             Ok(None) => Ok(Err(Errno(libc::EAGAIN))),
@@ -274,7 +293,10 @@ impl Reconnect {
     fn has_broken(&self, handle: &'static Handle, error: Error) -> Result<(), Error> {
         self.keep_thrown(error);
         // A callback of OpenSSL's may have ended it already, and even begun anew.
-        if self.socket().is_some_and(|current| std::ptr::eq(current, handle)) {
+        if self
+            .socket()
+            .is_some_and(|current| std::ptr::eq(current, handle))
+        {
             return self.hears(Event::Broken);
         }
         self.finish()
@@ -296,7 +318,10 @@ impl Reconnect {
     /// Takes an event. The socket is closed at once; the rest waits.
     fn note(&self, event: Event) {
         let now = clock::now();
-        let actions = self.machine.borrow_mut().handle(event, now, backoff::random());
+        let actions = self
+            .machine
+            .borrow_mut()
+            .handle(event, now, backoff::random);
         for action in actions {
             match action {
                 Action::Close => self.close(),
@@ -360,7 +385,9 @@ impl Reconnect {
             }
             None => secure::is_alive(handle),
         };
-        let same = self.socket().is_some_and(|current| std::ptr::eq(current, handle));
+        let same = self
+            .socket()
+            .is_some_and(|current| std::ptr::eq(current, handle));
         if !well && same && !self.freed.get() {
             self.note(Event::Broken);
         }
@@ -385,9 +412,12 @@ impl Reconnect {
     pub fn set_tls(&self, context: Arc<crate::tls::Context>, hostname: &str) -> Result<(), Error> {
         let wrong = |what: String| Error::invalid(Kind::Reconnect, what);
         if hostname.is_empty() || hostname.len() > MAX_HOST {
-            return Err(wrong(format!("a hostname for TLS has 1 to {MAX_HOST} bytes")));
+            return Err(wrong(format!(
+                "a hostname for TLS has 1 to {MAX_HOST} bytes"
+            )));
         }
-        let hostname = CString::new(hostname).map_err(|_| wrong("the hostname has a NUL".into()))?;
+        let hostname =
+            CString::new(hostname).map_err(|_| wrong("the hostname has a NUL".into()))?;
         let before = self.tls.replace(Some(Tls::new(context, hostname)));
         drop(before);
         Ok(())
@@ -412,7 +442,11 @@ impl Reconnect {
 
     /// Whether sessions are kept for the next attempt. Off forgets them.
     pub fn set_resumption(&self, on: bool) {
-        let forgotten = self.tls.borrow_mut().as_mut().and_then(|tls| tls.set_resumption(on));
+        let forgotten = self
+            .tls
+            .borrow_mut()
+            .as_mut()
+            .and_then(|tls| tls.set_resumption(on));
         drop(forgotten);
     }
 

@@ -149,4 +149,3 @@ pub(super) fn is_alive(handle: &'static Handle) -> bool {
     let ended = wait(socket.fd(), libc::POLLRDHUP, Deadline::after_ms(0));
     !ended.is_ok_and(|came| came & libc::POLLRDHUP != 0) || live.has_more()
 }
-
