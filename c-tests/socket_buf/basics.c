@@ -4,7 +4,6 @@
 #include "buf.h"
 
 #include "../support/aborts.h"
-#include "core/SocketError.h"
 
 TEST(a_new_buffer_is_empty) {
     SocketBuf_T buf = new_buf(512);

@@ -4,7 +4,6 @@
 #include "buf.h"
 
 #include "core/SocketConfig.h"
-#include "core/SocketError.h"
 
 /* A buffer of 512 bytes whose content begins at byte `at` of its memory. */
 static SocketBuf_T turned(size_t at) {
