@@ -148,7 +148,7 @@ TEST(waiting_ends_with_the_time) {
 TEST(the_callback_may_raise) {
     fill(1);
     raise_in = 1;
-    RAISES_OWN(Own, "a callback's own", SocketPool_drain_force(pool));
+    CHECK_RAISES_SAYING(Own, "a callback's own", SocketPool_drain_force(pool));
     CHECK_INT(SocketPool_is_stopped(pool), 1);
     CHECK_INT(Socket_debug_live_count(), 0);
     CHECK_INT(calls, 1);
@@ -171,11 +171,11 @@ TEST(the_callback_may_free_the_pool) {
 }
 
 TEST(null_is_no_pool) {
-    RAISES(SocketPool_Failed, EINVAL, SocketPool_drain(NULL, 0));
-    RAISES(SocketPool_Failed, EINVAL, SocketPool_drain_poll(NULL));
-    RAISES(SocketPool_Failed, EINVAL, SocketPool_drain_force(NULL));
-    RAISES(SocketPool_Failed, EINVAL, SocketPool_drain_wait(NULL, 0));
-    RAISES(SocketPool_Failed, EINVAL, SocketPool_state(NULL));
+    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_drain(NULL, 0));
+    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_drain_poll(NULL));
+    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_drain_force(NULL));
+    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_drain_wait(NULL, 0));
+    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_state(NULL));
 }
 
 TEST_MAIN
