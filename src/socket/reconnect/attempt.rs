@@ -7,7 +7,7 @@ use super::secure::Shaking;
 use super::{secure, Reconnect};
 use crate::clock::{self, Nanos};
 use crate::errno::Errno;
-use crate::socket::connect::{connect_address, Connected};
+use crate::socket::connect::connect_address;
 use crate::socket::error::{Error, Kind};
 use crate::socket::handle::Handle;
 use crate::socket::wait::{wait, Deadline};
@@ -71,7 +71,7 @@ impl Under {
 }
 
 impl Reconnect {
-    /// Begins an attempt, and goes as far as it can without waiting.
+    /// Begins an attempt; [`Reconnect::step`] goes on.
     pub(super) fn start(&self, attempt: u64) {
         self.shaking.set(Shaking::NotStarted);
         let mut trial = Trial {
@@ -89,7 +89,6 @@ impl Reconnect {
             }
             Err(error) => self.failed(attempt, error),
         }
-        self.step();
     }
 
     /// The attempt has failed, for this reason.
@@ -175,7 +174,7 @@ impl Reconnect {
         );
         while let Some(address) = trial.addresses.pop_front() {
             match begin_connect(&address, place.take()) {
-                Ok((handle, _)) => {
+                Ok(handle) => {
                     self.under.replace(Under::Connecting(handle, trial));
                     return;
                 }
@@ -289,10 +288,7 @@ fn gone() -> Error {
 }
 
 /// A new socket that connects to this address, in the given descriptor's place.
-fn begin_connect(
-    address: &SockAddr,
-    place: Option<OwnedFd>,
-) -> Result<(&'static Handle, Connected), Error> {
+fn begin_connect(address: &SockAddr, place: Option<OwnedFd>) -> Result<&'static Handle, Error> {
     let handle = match place {
         None => socket::new(libc::AF_INET, libc::SOCK_STREAM, 0)?,
         Some(place) => new_in_place(place)?,
@@ -302,12 +298,10 @@ fn begin_connect(
             .and_then(|_| connect_address(&socket, address, None)),
         None => Err(Errno(libc::EBADF)),
     };
-    started
-        .map(|connected| (handle, connected))
-        .map_err(|errno| {
-            handle.end();
-            Error::system(Kind::Reconnect, "connect", errno)
-        })
+    started.map(|_| handle).map_err(|errno| {
+        handle.end();
+        Error::system(Kind::Reconnect, "connect", errno)
+    })
 }
 
 /// A new socket with the number of a descriptor that is not needed any more: who waits for that waits for the socket.

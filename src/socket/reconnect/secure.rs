@@ -140,12 +140,15 @@ pub(super) fn is_alive(handle: &'static Handle) -> bool {
     let Some(socket) = handle.socket() else {
         return false;
     };
-    let well = socket.probe(0);
-    let Some(live) = socket.tls.live().filter(|_| well) else {
-        return well;
+    let Some(live) = socket.tls.live() else {
+        return socket.probe(0);
     };
-    // Under TLS what is there may be no more than a good-bye. Whether it is can be seen by decrypting it alone, after which the
-    // kernel tells of it no more: so only where its own end of the stream, which it always tells of, has come too.
+    // What the kernel has, and what was read ahead of TLS, may be data or no more than a good-bye. Which of them can be seen by
+    // decrypting it alone, and of what is decrypted the kernel tells no more: so only where the end of the stream, which it always
+    // tells of, has come too.
     let ended = wait(socket.fd(), libc::POLLRDHUP, Deadline::after_ms(0));
-    !ended.is_ok_and(|came| came & libc::POLLRDHUP != 0) || live.has_more()
+    match ended {
+        Ok(came) if came & libc::POLLRDHUP != 0 => live.has_more(),
+        _ => socket.probe(0),
+    }
 }
