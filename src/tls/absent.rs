@@ -178,6 +178,7 @@ impl Session {
         verify_code() -> c_long;
         renegotiations() -> c_int;
         is_to_renegotiate() -> bool;
+        is_shaking() -> bool;
         forbid_renegotiation() -> ();
         set_hostname(&str) -> Result<(), Error>;
         ready_to_shake() -> Result<(), Failure>;
