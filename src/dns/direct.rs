@@ -38,6 +38,7 @@ struct Place {
 pub fn inquire(query: Query, reply: impl FnOnce(Answer) + Send + 'static) -> Inquiry {
     // First: it watches for forks.
     resolver::current();
+    super::end_with_the_loops();
     let shared = Arc::new(Shared {
         query,
         place: Mutex::new(Place {

@@ -43,7 +43,7 @@ pub(super) struct Event {
 impl Event {
     pub(super) const IN: u32 = 0x01;
     pub(super) const OUT: u32 = 0x04;
-    const ERR: u32 = 0x08;
+    pub(super) const ERR: u32 = 0x08;
     pub(super) const HUP: u32 = 0x10;
 
     pub(super) fn new(key: Key, bits: u32) -> Event {
@@ -53,6 +53,11 @@ impl Event {
     #[inline]
     pub(super) fn key(self) -> Key {
         Key(self.key)
+    }
+
+    /// As the kernel tells it, for who tells errors and hang-ups apart.
+    pub(super) fn bits(self) -> u32 {
+        self.bits
     }
 
     /// What is reported, hang-up and error as `HANGUP` whether asked for or not.

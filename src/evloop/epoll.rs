@@ -35,7 +35,13 @@ impl Epoll {
         })
     }
 
-    fn control(&self, operation: i32, fd: RawFd, events: u32, key: Key) -> Result<(), Errno> {
+    pub(super) fn control(
+        &self,
+        operation: i32,
+        fd: RawFd,
+        events: u32,
+        key: Key,
+    ) -> Result<(), Errno> {
         let mut event = libc::epoll_event { events, u64: key.0 };
         // SAFETY: `event` is a valid epoll_event for the length of the call; any number is safe as `fd`.
         match unsafe { libc::epoll_ctl(self.set.as_raw_fd(), operation, fd, &mut event) } {
@@ -45,7 +51,7 @@ impl Epoll {
     }
 }
 
-fn bits(interest: Interest) -> u32 {
+pub(super) fn bits(interest: Interest) -> u32 {
     let mut bits = 0;
     if interest.any(Interest::READ) {
         bits |= libc::EPOLLIN;
@@ -59,6 +65,28 @@ fn bits(interest: Interest) -> u32 {
 
 /// Room for the events of one wait.
 pub(super) type Room = [MaybeUninit<Event>; BATCH];
+
+/// One `epoll_wait` that takes as many events as there is room for behind those that `events` holds; how many came.
+pub(super) fn wait_behind(
+    set: RawFd,
+    events: &mut Vec<Event>,
+    most: usize,
+    timeout_ms: i32,
+) -> Result<usize, Errno> {
+    if events.try_reserve(most).is_err() {
+        return Err(Errno(libc::ENOMEM));
+    }
+    let at = events.spare_capacity_mut().as_mut_ptr();
+    let room = i32::try_from(most).unwrap_or(i32::MAX);
+    // SAFETY: there is room for `most` events, which are laid out as epoll_events; any number is safe as `set`.
+    let n = unsafe { libc::epoll_wait(set, at.cast(), room, timeout_ms) };
+    if n < 0 {
+        return Err(Errno::last());
+    }
+    // SAFETY: the kernel wrote `n` events behind those that there were, which is at most `most`.
+    unsafe { events.set_len(events.len() + n as usize) };
+    Ok(n as usize)
+}
 
 /// One `epoll_wait`; the events it gave.
 #[inline(always)]

@@ -12,11 +12,11 @@ const NOWHERE: u32 = u32::MAX;
 
 /// One armed timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) deadline: Nanos,
+pub struct Entry {
+    pub deadline: Nanos,
     /// Counts armings: equal deadlines come out in this order.
-    pub(super) order: u64,
-    pub(super) slot: u32,
+    pub order: u64,
+    pub slot: u32,
 }
 
 impl Entry {
@@ -27,7 +27,7 @@ impl Entry {
 
 /// The heap.
 #[derive(Default)]
-pub(super) struct Heap {
+pub struct Heap {
     entries: Vec<Entry>,
     /// By slot: the index in `entries`.
     positions: Vec<u32>,
@@ -37,18 +37,18 @@ pub(super) struct Heap {
 impl Heap {
     /// The earliest entry.
     #[inline]
-    pub(super) fn first(&self) -> Option<&Entry> {
+    pub fn first(&self) -> Option<&Entry> {
         self.entries.first()
     }
 
     /// Everything armed from now on has an order of at least this.
     #[inline]
-    pub(super) fn mark(&self) -> u64 {
+    pub fn mark(&self) -> u64 {
         self.next_order
     }
 
     /// Inserts the slot's entry or moves it.
-    pub(super) fn set(&mut self, slot: u32, deadline: Nanos) {
+    pub fn set(&mut self, slot: u32, deadline: Nanos) {
         let entry = Entry {
             deadline,
             order: self.next_order,
@@ -68,7 +68,7 @@ impl Heap {
     }
 
     /// Removes the slot's entry, if there is one.
-    pub(super) fn remove(&mut self, slot: u32) {
+    pub fn remove(&mut self, slot: u32) {
         let Some(&position) = self.positions.get(slot as usize) else {
             return;
         };

@@ -10,11 +10,13 @@
 //! - `watch` over `table`: descriptors; `timers` over `heap`; `signals`; `completion`
 //! - `remote`: the half that any thread may touch; `wake`: its descriptor; `queue`: what is put off
 //! - `backend`: what a poller is; `epoll` and `polling`: the two there are
+//! - `edges`: the pollers, for who waits without a loop
 //! - `embed`: a loop inside another one
 //! - `registry`: the process's loops; `fork`: how a child is told from its parent; `forked`: a loop in a child
 
 mod backend;
 mod completion;
+mod edges;
 mod embed;
 #[cfg(target_os = "linux")]
 mod epoll;
@@ -36,7 +38,9 @@ mod wake;
 mod watch;
 
 pub use completion::{Completer, Completion};
+pub use edges::{Edge, EdgeRoom, Edges};
 pub use fork::{generation as fork_generation, mark as fork_mark};
+pub use heap::Heap;
 pub use registry::{at_destroy, destroy_all, is_loop};
 pub use remote::{Breaks, Remote};
 pub use signals::{SignalHandler, SignalWatcher};

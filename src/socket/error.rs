@@ -58,6 +58,17 @@ pub struct Thrown {
     pub line: c_int,
 }
 
+impl Thrown {
+    /// To be raised again at the boundary.
+    pub fn raised(self) -> Error {
+        Error {
+            kind: Kind::Thrown(Box::new(self)),
+            errno: Errno::last(),
+            text: Cow::Borrowed(""),
+        }
+    }
+}
+
 /// Why a call of the family failed.
 #[derive(Debug)]
 pub struct Error {

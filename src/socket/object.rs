@@ -2,9 +2,12 @@
 //! socket, on which two may send and receive at once: what these touch is the descriptor and counters.
 
 use super::handle::Handle;
+use super::readiness::Readiness;
+use crate::evloop::Interest;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 /// A socket.
 #[derive(Debug)]
@@ -14,6 +17,7 @@ pub struct Socket {
     fd: Cell<RawFd>,
     domain: c_int,
     kind: c_int,
+    readiness: Arc<Readiness>,
 }
 
 // SAFETY: the family's rule is that one thread uses a socket at a time, handed on by the program with an order of its own; two
@@ -30,6 +34,7 @@ impl Socket {
             fd: Cell::new(fd.into_raw_fd()),
             domain,
             kind,
+            readiness: Arc::default(),
         }
     }
 
@@ -49,6 +54,23 @@ impl Socket {
         self.kind
     }
 
+    /// What poll sets have to know of it: whoever uses TLS on it says so here ([`Readiness::note`]), after each call that may
+    /// have changed it.
+    pub fn readiness(&self) -> &Arc<Readiness> {
+        &self.readiness
+    }
+
+    /// What an unfinished handshake's last step wanted; `None` where there is none.
+    pub fn tls_handshake_pending(&self) -> Option<Interest> {
+        self.readiness.handshake()
+    }
+
+    /// Whether bytes can be read that the kernel does not have any more: decrypted, a complete record, or left behind by TLS
+    /// that was dropped.
+    pub fn has_buffered(&self) -> bool {
+        self.readiness.is_buffered()
+    }
+
     /// Its own handle, for callbacks; `None` before it has one.
     pub fn handle(&self) -> Option<&'static Handle> {
         self.handle.get()
@@ -60,6 +82,7 @@ impl Socket {
 
     /// The handle is let go: the descriptor is closed now, whoever still holds the object.
     pub(super) fn end(&self) {
+        self.readiness.end();
         let fd = self.fd.replace(-1);
         if fd >= 0 {
             // SAFETY: the socket owned the descriptor and has just given it up.

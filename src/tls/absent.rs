@@ -213,6 +213,7 @@ pub enum Saved {}
 impl Saved {
     unreachable_methods! {
         expired() -> bool;
+        is_for_one_connection() -> bool;
     }
 
     /// There are no bytes of one.

@@ -105,6 +105,12 @@ impl Saved {
         self.session.as_ptr()
     }
 
+    /// Whether it is for one connection only, as a ticket of TLS 1.3 is: a second one would let others see that both are of
+    /// one client.
+    pub fn is_for_one_connection(&self) -> bool {
+        sessions::single_use(&self.session)
+    }
+
     /// Whether it is of no use any more: too old, or taken out of use by a connection that it was offered to and that
     /// failed.
     pub fn expired(&self) -> bool {

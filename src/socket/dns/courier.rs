@@ -5,6 +5,7 @@ use super::table::Table;
 use crate::clock::{self, SECOND};
 use crate::dns::SignalsBlocked;
 use crate::errno::Errno;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::{Condvar, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -49,9 +50,15 @@ impl Table {
     }
 }
 
+/// Whose standing for a thread costs the program's threads nothing, unlike the standard library's.
+pub(super) fn this_thread() -> libc::pthread_t {
+    // SAFETY: no arguments.
+    unsafe { libc::pthread_self() }
+}
+
 /// Waits until it has ended, but not for itself.
 pub(super) fn join(courier: JoinHandle<()>) {
-    if courier.thread().id() != std::thread::current().id() {
+    if courier.as_pthread_t() != this_thread() {
         // A panic was caught and logged inside it.
         let _ = courier.join();
     }
@@ -59,7 +66,7 @@ pub(super) fn join(courier: JoinHandle<()>) {
 
 /// Waits while the callback that is running is such a one, unless this thread is inside it.
 pub(super) fn wait_while_running(such: impl Fn(&Table, u64) -> bool) {
-    let this = std::thread::current().id();
+    let this = this_thread();
     let mut table = Table::lock();
     while table.running_on.is_some_and(|thread| thread != this) && such(&table, table.running) {
         table = RETURNED.wait(table).unwrap_or_else(PoisonError::into_inner);

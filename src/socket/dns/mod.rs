@@ -175,12 +175,11 @@ pub fn free(resolver: u64) {
             return (None, None);
         };
         let over = table.end_requests(resolver);
-        let courier = table
-            .resolvers
-            .is_empty()
-            .then(|| table.dismiss_courier())
-            .flatten();
-        (Some((gone, over)), courier)
+        if !table.resolvers.is_empty() {
+            return (Some((gone, over)), None);
+        }
+        table.give_memory_back();
+        (Some((gone, over)), table.dismiss_courier())
     });
     // What they own may call out.
     drop(over);

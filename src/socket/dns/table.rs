@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, ThreadId};
+use std::thread::JoinHandle;
 
 /// So many requests that are over are still known, for programs that ask twice.
 const REMEMBERED: usize = 1024;
@@ -29,7 +29,7 @@ pub(super) struct Table {
     /// Whose callback is running, and on which thread; 0 for none.
     pub(super) running: u64,
     pub(super) owner_of_running: u64,
-    pub(super) running_on: Option<ThreadId>,
+    pub(super) running_on: Option<libc::pthread_t>,
     /// The thread, and its number: one that finds another number there ends.
     pub(super) courier: Option<(u64, JoinHandle<()>)>,
     /// In a forked child: handles of threads that are not there, which must not be used again.
@@ -217,7 +217,7 @@ impl Table {
             };
             self.running = number;
             self.owner_of_running = request.resolver;
-            self.running_on = Some(std::thread::current().id());
+            self.running_on = Some(super::courier::this_thread());
             return Some((number, callback, outcome));
         }
         None
@@ -318,6 +318,14 @@ impl Table {
         self.over
             .retain(|number| self.requests.contains_key(number));
         ended
+    }
+
+    /// There is nothing in it any more.
+    pub(super) fn give_memory_back(&mut self) {
+        self.resolvers = HashMap::new();
+        self.requests = HashMap::new();
+        self.over = VecDeque::new();
+        self.deliveries = VecDeque::new();
     }
 
     /// The requests that have waited too long by now fail; their names, and what is to be dropped.
