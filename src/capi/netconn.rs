@@ -131,6 +131,7 @@ pub unsafe extern "C" fn netconn_cleanup() {
         tls::cleanup();
         // Last: the others may have something to say.
         log::set_sink(None);
+        log::set_second_sink(None);
     })
 }
 

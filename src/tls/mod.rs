@@ -4,9 +4,10 @@
 //! - [`owned`]: references to OpenSSL's objects
 //! - [`pem`], [`password`], [`certificate`], [`identity`], [`trust`]: what comes from files
 //! - [`verify`], [`explain`]: is it the right peer, and if not, why
-//! - [`alpn`], [`ciphers`], [`sni`], [`sessions`], [`key`], [`outside`], [`saved`], [`scope`], [`tickets`], [`early`]: what else a handshake decides
+//! - [`alpn`], [`ciphers`], [`sni`], [`sessions`], [`key`], [`outside`], [`saved`], [`scope`], [`tickets`], [`early`]: what
+//!   else a handshake decides
 //! - [`keylog`]: what goes to a file
-//! - [`ssl_ctx`], [`context`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
+//! - [`ssl_ctx`], [`context`], [`begin`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
 //! - [`family`], [`family_session`], [`paths`], [`peer`]: what only the Socket family asks for
 //! - [`types`]: the plain values that pass between this room and others
 //!
@@ -14,6 +15,7 @@
 //! context can be made.
 
 mod alpn;
+mod begin;
 mod certificate;
 mod ciphers;
 mod context;

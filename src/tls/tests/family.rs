@@ -452,6 +452,19 @@ fn the_table_has_its_limits_and_a_failed_call_changes_nothing() {
     assert!(text(add("n1.example", &padded((1 << 20) + 1))).contains("1 MiB"));
     std::fs::write(folder.path("none.pem"), "nothing").unwrap();
     assert!(text(add("n1.example", &folder.path("none.pem"))).contains("no certificate"));
+    // What OpenSSL would refuse in each handshake.
+    let strong = Context::server().unwrap();
+    let weak = Recipe::new("weak")
+        .names(&["weak.example"])
+        .key(KeyKind::Rsa(1024))
+        .issuer(&CA)
+        .bake()
+        .unwrap();
+    let (weak_chain, weak_key) = folder.put("weak", &weak);
+    assert!(
+        text(strong.add_certificate(Some("weak.example"), &weak_chain, &weak_key))
+            .contains("too small")
+    );
     assert_eq!(shown(&client, "n1.example", &server), "CN=many");
     assert_eq!(shown(&client, "n100.example", &server), "CN=shop.example");
 }

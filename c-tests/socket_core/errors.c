@@ -1,0 +1,140 @@
+/* SocketError.h: the thread's last error, its code, classes of error numbers, their texts. */
+#include "../harness.h"
+#include "core/Except.h"
+#include "core/SocketError.h"
+#include "socket/Socket.h"
+
+static const struct {
+    int number;
+    SocketErrorCategory category;
+} numbers[] = {
+    {EAGAIN, SOCKET_ERROR_CATEGORY_NETWORK},
+    {EALREADY, SOCKET_ERROR_CATEGORY_NETWORK},
+    {ECONNREFUSED, SOCKET_ERROR_CATEGORY_NETWORK},
+    {ECONNRESET, SOCKET_ERROR_CATEGORY_NETWORK},
+    {EHOSTUNREACH, SOCKET_ERROR_CATEGORY_NETWORK},
+    {EINPROGRESS, SOCKET_ERROR_CATEGORY_NETWORK},
+    {EINTR, SOCKET_ERROR_CATEGORY_NETWORK},
+    {ENETUNREACH, SOCKET_ERROR_CATEGORY_NETWORK},
+    {ENOTCONN, SOCKET_ERROR_CATEGORY_NETWORK},
+    {EPIPE, SOCKET_ERROR_CATEGORY_NETWORK},
+    {ECONNABORTED, SOCKET_ERROR_CATEGORY_NETWORK},
+    {ENETDOWN, SOCKET_ERROR_CATEGORY_NETWORK},
+    {ENETRESET, SOCKET_ERROR_CATEGORY_NETWORK},
+    {EWOULDBLOCK, SOCKET_ERROR_CATEGORY_NETWORK},
+    {ETIMEDOUT, SOCKET_ERROR_CATEGORY_TIMEOUT},
+    {EINVAL, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {EAFNOSUPPORT, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {EBADF, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {EFAULT, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {EISCONN, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {ENOTSOCK, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {EOPNOTSUPP, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {EPROTONOSUPPORT, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {EPROTO, SOCKET_ERROR_CATEGORY_PROTOCOL},
+    {EACCES, SOCKET_ERROR_CATEGORY_APPLICATION},
+    {EADDRINUSE, SOCKET_ERROR_CATEGORY_APPLICATION},
+    {EADDRNOTAVAIL, SOCKET_ERROR_CATEGORY_APPLICATION},
+    {EPERM, SOCKET_ERROR_CATEGORY_APPLICATION},
+    {EMFILE, SOCKET_ERROR_CATEGORY_RESOURCE},
+    {ENFILE, SOCKET_ERROR_CATEGORY_RESOURCE},
+    {ENOBUFS, SOCKET_ERROR_CATEGORY_RESOURCE},
+    {ENOMEM, SOCKET_ERROR_CATEGORY_RESOURCE},
+    {ENOSPC, SOCKET_ERROR_CATEGORY_RESOURCE},
+    {EXDEV, SOCKET_ERROR_CATEGORY_UNKNOWN},
+    {ENOENT, SOCKET_ERROR_CATEGORY_UNKNOWN},
+    {ELOOP, SOCKET_ERROR_CATEGORY_UNKNOWN},
+    {0, SOCKET_ERROR_CATEGORY_UNKNOWN},
+    {-1, SOCKET_ERROR_CATEGORY_UNKNOWN},
+};
+
+TEST(each_error_number_has_its_class) {
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        int number = numbers[i].number;
+        SocketErrorCategory due = numbers[i].category;
+        if (SocketError_categorize_errno(number) != due)
+            FAIL("%d is %d, not %d", number, (int)SocketError_categorize_errno(number), (int)due);
+        CHECK_INT(SocketError_is_retryable_errno(number),
+                  due == SOCKET_ERROR_CATEGORY_NETWORK || due == SOCKET_ERROR_CATEGORY_TIMEOUT);
+    }
+}
+
+TEST(classes_have_numbers_and_names) {
+    static const char *const names[] = {"NETWORK", "PROTOCOL", "APPLICATION", "TIMEOUT", "RESOURCE", "UNKNOWN"};
+    CHECK_INT(SOCKET_ERROR_CATEGORY_NETWORK, 0);
+    CHECK_INT(SOCKET_ERROR_CATEGORY_PROTOCOL, 1);
+    CHECK_INT(SOCKET_ERROR_CATEGORY_APPLICATION, 2);
+    CHECK_INT(SOCKET_ERROR_CATEGORY_TIMEOUT, 3);
+    CHECK_INT(SOCKET_ERROR_CATEGORY_RESOURCE, 4);
+    CHECK_INT(SOCKET_ERROR_CATEGORY_UNKNOWN, 5);
+    CHECK_INT(SOCKET_ERROR_CATEGORY_COUNT, 6);
+    for (int i = 0; i < 6; i++) CHECK_STR(SocketError_category_name((SocketErrorCategory)i), names[i]);
+    CHECK_STR(SocketError_category_name((SocketErrorCategory)6), "UNKNOWN");
+}
+
+TEST(codes_have_numbers) {
+    CHECK_INT(SOCKET_ERROR_NONE, 0);
+    CHECK_INT(SOCKET_ERROR_EINVAL, 1);
+    CHECK_INT(SOCKET_ERROR_EACCES, 2);
+    CHECK_INT(SOCKET_ERROR_EADDRINUSE, 3);
+    CHECK_INT(SOCKET_ERROR_EADDRNOTAVAIL, 4);
+    CHECK_INT(SOCKET_ERROR_EAFNOSUPPORT, 5);
+    CHECK_INT(SOCKET_ERROR_EAGAIN, 6);
+    CHECK_INT(SOCKET_ERROR_EALREADY, 7);
+    CHECK_INT(SOCKET_ERROR_EBADF, 8);
+    CHECK_INT(SOCKET_ERROR_ECONNREFUSED, 9);
+    CHECK_INT(SOCKET_ERROR_ECONNRESET, 10);
+    CHECK_INT(SOCKET_ERROR_EFAULT, 11);
+    CHECK_INT(SOCKET_ERROR_EHOSTUNREACH, 12);
+    CHECK_INT(SOCKET_ERROR_EINPROGRESS, 13);
+    CHECK_INT(SOCKET_ERROR_EINTR, 14);
+    CHECK_INT(SOCKET_ERROR_EISCONN, 15);
+    CHECK_INT(SOCKET_ERROR_EMFILE, 16);
+    CHECK_INT(SOCKET_ERROR_ENETUNREACH, 17);
+    CHECK_INT(SOCKET_ERROR_ENOBUFS, 18);
+    CHECK_INT(SOCKET_ERROR_ENOMEM, 19);
+    CHECK_INT(SOCKET_ERROR_ENOTCONN, 20);
+    CHECK_INT(SOCKET_ERROR_ENOTSOCK, 21);
+    CHECK_INT(SOCKET_ERROR_EOPNOTSUPP, 22);
+    CHECK_INT(SOCKET_ERROR_EPIPE, 23);
+    CHECK_INT(SOCKET_ERROR_EPROTONOSUPPORT, 24);
+    CHECK_INT(SOCKET_ERROR_ETIMEDOUT, 25);
+    CHECK_INT(SOCKET_ERROR_EWOULDBLOCK, 26);
+    CHECK_INT(SOCKET_ERROR_UNKNOWN, 27);
+}
+
+TEST(the_last_error_is_kept_with_its_number) {
+    CHECK_STR(Socket_GetLastError(), "");
+    CHECK_INT(Socket_geterrno(), 0);
+    CHECK_INT(Socket_geterrorcode(), SOCKET_ERROR_NONE);
+    volatile int caught = 0;
+    errno = 0;
+    TRY
+        Socket_new(AF_INET, SOCK_RAW, 0);
+    EXCEPT (Socket_Failed)
+        caught = 1;
+        CHECK_INT(errno, EINVAL);
+        CHECK_STR(Except_frame.exception->reason, Socket_GetLastError());
+    END_TRY;
+    CHECK(caught);
+    CHECK_INT(Socket_geterrno(), EINVAL);
+    CHECK_INT(Socket_geterrorcode(), SOCKET_ERROR_EINVAL);
+    CHECK_CONTAINS(Socket_GetLastError(), "socket");
+    CHECK_PTR(Socket_GetLastError(), socket_error_buf);
+    CHECK_INT(socket_last_errno, EINVAL);
+    socket_last_errno = EXDEV;
+    CHECK_INT(Socket_geterrorcode(), SOCKET_ERROR_UNKNOWN);
+    /* What goes well leaves it. */
+    Socket_T socket = Socket_new(AF_INET, SOCK_STREAM, 0);
+    Socket_free(&socket);
+    CHECK_CONTAINS(Socket_GetLastError(), "socket");
+}
+
+TEST(short_texts) {
+    CHECK_STR(SOCKET_ECONNREFUSED, "Connection refused");
+    CHECK_STR(SOCKET_ENOMEM, "Out of memory");
+    CHECK_STR(SOCKET_EINVAL, "Invalid argument");
+    CHECK_STR(SOCKET_ETIMEDOUT, "Connection timed out");
+}
+
+TEST_MAIN
