@@ -152,7 +152,7 @@ TEST(a_failed_handshake_tells_the_certificates_fault) {
         unblock(pair.server);
         enable_pair(&pair);
         volatile int failed = 0;
-        for (int i = 0; i < 20 && !failed; i++) {
+        for (volatile int i = 0; i < 20 && !failed; i++) {
             TRY
                 SocketTLS_handshake(pair.client);
                 SocketTLS_handshake(pair.server);

@@ -44,13 +44,25 @@ fn about<T: Copy>(socket: Socket_T, none: T, body: impl FnOnce(&Socket) -> T) ->
 
 /// Writes as much of a text as there is room for, and terminates it.
 fn put(out: &mut [c_char], text: &str) {
-    let Some((last, room)) = out.split_last_mut() else {
+    let Some(room) = out.len().checked_sub(1) else {
         return;
     };
-    *last = 0;
-    let mut bytes = text.bytes();
-    for place in room {
-        *place = bytes.next().unwrap_or(0) as c_char;
+    let written = text.len().min(room);
+    for (place, byte) in out.iter_mut().zip(text.bytes().take(written)) {
+        *place = byte as c_char;
+    }
+    out[written] = 0;
+}
+
+/// A C program's array; empty for NULL.
+///
+/// # Safety
+/// `buf` is NULL or can be written for `size` bytes, and nobody else uses it meanwhile.
+unsafe fn array<'a>(buf: *mut c_char, size: usize) -> &'a mut [c_char] {
+    match buf.is_null() {
+        true => &mut [],
+        // SAFETY: not NULL, and the caller's promise; no array is larger than this.
+        false => unsafe { slice::from_raw_parts_mut(buf, size.min(isize::MAX as usize)) },
     }
 }
 
@@ -84,7 +96,7 @@ pub extern "C" fn SocketTLS_get_protocol_version(socket: Socket_T) -> c_int {
 #[no_mangle]
 pub extern "C" fn SocketTLS_get_verify_result(socket: Socket_T) -> c_long {
     let none = info::INVALID_CALL;
-    about(socket, none, |socket| info::verify_result(socket))
+    about(socket, none, info::verify_result)
 }
 
 /// Writes OpenSSL's words for SocketTLS_get_verify_result to `buf`, cut to `size` bytes and terminated: returns `buf`. NULL
@@ -106,11 +118,8 @@ pub unsafe extern "C" fn SocketTLS_get_verify_error_string(
         if code == 0 {
             return ptr::null();
         }
-        // SAFETY: not NULL, and the caller's promise.
-        put(
-            unsafe { slice::from_raw_parts_mut(buf, size) },
-            &info::verify_text(code),
-        );
+        // SAFETY: the caller's promise.
+        put(unsafe { array(buf, size) }, &info::verify_text(code));
         buf
     })
 }
@@ -255,7 +264,7 @@ pub extern "C" fn SocketTLS_get_cert_expiry(socket: Socket_T) -> time_t {
 
 /// Writes the subject of the peer's certificate in one line to `buf`, cut to `size` bytes and terminated. Returns how long
 /// the text is that was written; 0 when the peer showed no certificate and before the handshake is complete (`buf` is then
-/// the empty string), and where there is no room; -1 without TLS.
+/// the empty string), and where there is no room; -1 without TLS (the empty string, too).
 ///
 /// # Safety
 /// `buf` is NULL or can be written for `size` bytes.
@@ -265,13 +274,10 @@ pub unsafe extern "C" fn SocketTLS_get_cert_subject(
     buf: *mut c_char,
     size: usize,
 ) -> c_int {
+    // SAFETY: the caller's promise.
+    let out = unsafe { array(buf, size) };
+    put(out, "");
     about(socket, -1, |socket| {
-        let out = match buf.is_null() {
-            true => &mut [],
-            // SAFETY: not NULL, and the caller's promise.
-            false => unsafe { slice::from_raw_parts_mut(buf, size) },
-        };
-        put(out, "");
         let Some(lines) = info::certificate(socket) else {
             return -1;
         };
@@ -350,11 +356,9 @@ pub unsafe extern "C" fn SocketTLS_get_ocsp_next_update(
 /// Raises SocketTLS_ProtocolError when it fails, and for a fourth one.
 #[no_mangle]
 pub extern "C" fn SocketTLS_check_renegotiation(socket: Socket_T) -> c_int {
-    raising(c"SocketTLS_check_renegotiation", || {
-        match find(socket) {
-            Some(socket) => info::check_renegotiation(&socket),
-            None => Ok(-1),
-        }
+    raising(c"SocketTLS_check_renegotiation", || match find(socket) {
+        Some(socket) => info::check_renegotiation(&socket),
+        None => Ok(-1),
     })
 }
 

@@ -162,7 +162,7 @@ impl Session {
         ssl() -> *mut SSL;
         alpn() -> Option<&[u8]>;
         version() -> &'static str;
-        cipher() -> Option<&CStr>;
+        cipher() -> Option<&'static CStr>;
         reused() -> bool;
         verifies() -> bool;
         verify_result() -> i64;

@@ -14,8 +14,6 @@ use std::sync::{Mutex, PoisonError};
 
 /// X509_V_ERR_INVALID_CALL: nothing was verified.
 pub const INVALID_CALL: c_long = 69;
-/// X509_V_OK
-const OK: c_long = 0;
 /// So many renegotiations a connection may have.
 const RENEGOTIATIONS: c_int = 3;
 
@@ -97,7 +95,9 @@ pub fn alpn(socket: &Socket) -> *const c_char {
             kept.protocols.len() - 1
         });
         // The text is not in the vector, which may move.
-        kept.protocols.get(at).map_or(ptr::null(), |name| name.as_ptr())
+        kept.protocols
+            .get(at)
+            .map_or(ptr::null(), |name| name.as_ptr())
     })
 }
 
@@ -112,7 +112,10 @@ pub fn chain(socket: &Socket) -> Option<Option<(*const *mut X509, usize)>> {
         return Some(None);
     };
     Some(socket.tls.told.with(|kept| {
-        let known = kept.chains.iter().position(|known| known.pointers() == chain.pointers());
+        let known = kept
+            .chains
+            .iter()
+            .position(|known| known.pointers() == chain.pointers());
         let at = known.unwrap_or_else(|| {
             kept.chains.push(chain);
             kept.chains.len() - 1
@@ -210,7 +213,8 @@ pub fn check_renegotiation(socket: &Socket) -> Result<c_int, Error> {
 
 /// Refuses renegotiations from now on; `None` without TLS.
 pub fn forbid_renegotiation(socket: &Socket) -> Option<()> {
-    Some(socket.tls.live()?.session().forbid_renegotiation())
+    socket.tls.live()?.session().forbid_renegotiation();
+    Some(())
 }
 
 /// How many there were; `None` without TLS.
