@@ -176,6 +176,11 @@ impl Attached {
     }
 
     fn cut(&self) -> Halt {
+        // The kernel tells of a reset once: where a send heard of it, a read finds nothing but an end.
+        let reset = self.engine.bio.send_error();
+        if let Some(errno) = reset.filter(|errno| errno.0 == libc::ECONNRESET) {
+            return Halt::Failed(self.engine.socket_failure(errno));
+        }
         let mut failure = self.engine.cut();
         if failure.kind == FailureKind::Io {
             return Halt::Failed(failure);
@@ -328,7 +333,8 @@ impl Attached {
     fn unsent(&self, failure: Failure) -> Halt {
         // SAFETY: the SSL is alive; the call looks at it.
         let shutdown = unsafe { ffi::SSL_get_shutdown(self.session().ssl()) };
-        if !is_gone(&failure) || shutdown & ffi::SSL_RECEIVED_SHUTDOWN != 0 {
+        let told = failure.errno.0 == libc::ECONNRESET;
+        if told || !is_gone(&failure) || shutdown & ffi::SSL_RECEIVED_SHUTDOWN != 0 {
             return Halt::Failed(failure);
         }
         match self.engine.bio.look_for_the_end() {
