@@ -73,6 +73,13 @@ impl Attached {
         })
     }
 
+    /// Bytes of the wire that were read before, and come before all others.
+    pub fn put_ahead(&self, bytes: Vec<u8>) {
+        if let Some(lent) = self.engine.bio.lent() {
+            lent.put(bytes);
+        }
+    }
+
     /// The session.
     pub fn session(&self) -> &tls::Session {
         self.engine.session()
@@ -122,15 +129,22 @@ impl Attached {
         Ok(busy)
     }
 
+    /// Why bytes can be neither read nor written, if so: the handshake is not complete, or TLS has failed.
+    #[inline]
+    pub fn check(&self) -> Result<(), Halt> {
+        if self.is_ready() && !self.engine.broken.get() {
+            return Ok(());
+        }
+        Err(match self.failure() {
+            Some(failure) => Halt::Failed(failure.clone()),
+            None => Halt::Refused(Errno(libc::ENOTCONN)),
+        })
+    }
+
     /// As [`Attached::enter`], for what only a complete handshake allows.
     #[inline]
     fn enter_ready(&self, patience: Patience) -> Result<Busy<'_>, Halt> {
-        if !self.is_ready() || self.engine.broken.get() {
-            return Err(match self.failure() {
-                Some(failure) => Halt::Failed(failure.clone()),
-                None => Halt::Refused(Errno(libc::ENOTCONN)),
-            });
-        }
+        self.check()?;
         self.enter(patience)
     }
 

@@ -147,6 +147,13 @@ impl Lent {
         }
     }
 
+    /// Bytes that come before those of the descriptor.
+    pub(super) fn put(&self, bytes: Vec<u8>) {
+        self.start.set(0);
+        self.len.set(bytes.len());
+        self.ahead.set(bytes);
+    }
+
     /// What was read ahead: no longer for OpenSSL.
     pub(super) fn take(&self) -> Vec<u8> {
         let mut ahead = self.ahead.take();
