@@ -83,6 +83,16 @@ extern "C" {
     );
 }
 
+fn set(callback: Option<(Function, usize)>) {
+    *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner) = callback;
+    log::set_second_sink(callback.map(|_| Arc::new(Library) as Arc<dyn log::Sink>));
+}
+
+/// For the end of the library.
+pub(super) fn clear() {
+    set(None);
+}
+
 fn callback() -> Option<(Function, usize)> {
     *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -93,9 +103,7 @@ fn callback() -> Option<(Function, usize)> {
 #[no_mangle]
 pub unsafe extern "C" fn SocketLog_setcallback(callback: SocketLogCallback, userdata: *mut c_void) {
     raising(c"SocketLog_setcallback", || {
-        let callback = callback.map(|function| (function as Function, userdata as usize));
-        *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner) = callback;
-        log::set_second_sink(callback.map(|_| Arc::new(Library) as Arc<dyn log::Sink>));
+        set(callback.map(|function| (function as Function, userdata as usize)));
         Ok(())
     })
 }
