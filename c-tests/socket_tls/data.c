@@ -45,7 +45,7 @@ TEST(without_tls_or_a_handshake_nothing_moves) {
     free_pair(&pair);
 
     pair = strangers(TLS1_3_VERSION);
-    for (int step = 0; step < 2; step++) {
+    for (volatile int step = 0; step < 2; step++) {
         RAISES(SocketTLS_HandshakeFailed, ENOTCONN, Socket_send(pair.client, buf, 3));
         RAISES(SocketTLS_HandshakeFailed, ENOTCONN, Socket_recv(pair.client, buf, 3));
         RAISES(SocketTLS_HandshakeFailed, ENOTCONN, Socket_sendv(pair.client, &piece, 1));

@@ -200,8 +200,8 @@ TEST(a_certificate_that_is_refused_ends_the_handshake_for_good) {
         struct pair pair = strangers(version);
         SocketTLS_set_hostname(pair.client, "elsewhere.example");
         CHECK_INT(fail(&pair), EPROTO);
-        CHECK_CONTAINS(Socket_GetLastError(), "elsewhere.example");
         RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(pair.client));
+        CHECK_CONTAINS(Socket_GetLastError(), "elsewhere.example");
         CHECK_INT(SocketTLS_handshake_loop(pair.client, 10), TLS_HANDSHAKE_ERROR);
         CHECK_INT(errno, EPROTO);
         char byte = 'x';
@@ -217,7 +217,7 @@ TEST(a_certificate_that_is_refused_ends_the_handshake_for_good) {
 }
 
 TEST(a_lost_connection_and_nonsense_fail_the_handshake) {
-    for (int nonsense = 0; nonsense < 2; nonsense++) {
+    for (volatile int nonsense = 0; nonsense < 2; nonsense++) {
         struct pair pair = strangers(TLS1_3_VERSION);
         CHECK_INT(SocketTLS_handshake(pair.client), TLS_HANDSHAKE_WANT_READ);
         if (nonsense) CHECK_INT(write(Socket_fd(pair.server), "HTTP/1.1 400 Bad Request\r\n\r\n", 28), 28);
@@ -238,6 +238,8 @@ static const Except_T Mine = {&Mine, "mine"};
 
 static int free_both(int ok, X509_STORE_CTX *store, SocketTLSContext_T ctx, Socket_T socket, void *arg) {
     (void)ok, (void)store, (void)ctx, (void)arg;
+    /* Asked about the rest of the chain, too. */
+    if (!acted_on->client) return 1;
     CHECK_PTR(socket, acted_on->client);
     Socket_free(&acted_on->client);
     return 1;
@@ -262,6 +264,7 @@ TEST(a_callback_may_free_the_socket) {
 
 static int disable_and_ask(int ok, X509_STORE_CTX *store, SocketTLSContext_T ctx, Socket_T socket, void *arg) {
     (void)ok, (void)store, (void)ctx;
+    if (!socket_is_tls_enabled(socket)) return 1;
     char byte = 'x';
     RAISES(SocketTLS_HandshakeFailed, EBUSY, SocketTLS_handshake(socket));
     RAISES(SocketTLS_Failed, ENOTCONN, SocketTLS_send(socket, &byte, 1));
@@ -270,7 +273,7 @@ static int disable_and_ask(int ok, X509_STORE_CTX *store, SocketTLSContext_T ctx
 }
 
 TEST(a_callback_finds_the_socket_busy_and_may_take_tls_off) {
-    for (int off = 0; off < 2; off++) {
+    for (volatile int off = 0; off < 2; off++) {
         struct pair pair = {0};
         make_contexts(&pair, TLS1_3_VERSION);
         SocketPair_new(SOCK_STREAM, &pair.client, &pair.server);
@@ -295,7 +298,7 @@ static const char *raise_mine(const char **protocols, size_t count, void *arg) {
 }
 
 TEST(what_a_callback_raises_is_raised_again) {
-    for (int loop = 0; loop < 2; loop++) {
+    for (volatile int loop = 0; loop < 2; loop++) {
         struct pair pair = {0};
         make_contexts(&pair, TLS1_3_VERSION);
         const char *protocols[] = {"h2"};

@@ -159,6 +159,6 @@ static inline void expect(Socket_T socket, const char *text) {
 
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 #define EACH_VERSION(version) \
-    for (int version, i_ = 0; i_ < 2 && (version = versions[i_], 1); i_++)
+    for (volatile int version, i_ = 0; i_ < 2 && (version = versions[i_], 1); i_++)
 
 #endif

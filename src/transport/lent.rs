@@ -48,6 +48,11 @@ impl Lent {
         self.impatient.set(impatient);
     }
 
+    /// Whether nothing was read ahead.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len.get() == 0
+    }
+
     /// Bytes for OpenSSL. 0: the end of the stream.
     ///
     /// # Safety
