@@ -57,12 +57,17 @@ __attribute__((unused)) static void go_round(SocketReconnect_T conn) {
     CHECK(fd.fd >= 0 || wait >= 0);
     if (SocketReconnect_state(conn) == RECONNECT_CONNECTING && fd.fd >= 0) {
         CHECK_INT(wait, -1);
+#if SOCKET_HAS_TLS
         /* A handshake that waits for the peer can always write. */
         if (SocketReconnect_tls_handshake_state(conn) == TLS_HANDSHAKE_WANT_READ) fd.events = POLLIN;
+#endif
     }
     CHECK_CMP(poll(&fd, 1, wait), >=, 0);
-    if (fd.revents) SocketReconnect_process(conn);
-    SocketReconnect_tick(conn);
+    /* Not both: on a slow machine the next attempt may be due at once. */
+    if (fd.revents && !connected)
+        SocketReconnect_process(conn);
+    else
+        SocketReconnect_tick(conn);
 }
 
 __attribute__((unused)) static void go_until(SocketReconnect_T conn, SocketReconnect_State state) {

@@ -4,6 +4,7 @@
 #include "../support/certs.h"
 #include "client.h"
 
+#if SOCKET_HAS_TLS
 #include "tls/SocketTLS.h"
 #include "tls/SocketTLSContext.h"
 
@@ -340,5 +341,7 @@ TEST(a_callback_of_the_handshake_frees_the_client) {
     CHECK_INT(Socket_debug_live_count(), 0);
     SocketTLSContext_free(&ctx);
 }
+
+#endif
 
 TEST_MAIN

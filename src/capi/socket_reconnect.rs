@@ -11,6 +11,7 @@ use crate::socket::reconnect::{self, Examine, Policy, Reconnect, Said, State, To
 use crate::socket::{Error, Handle, Kind};
 use libc::ssize_t;
 use std::ffi::{c_char, c_int, c_void, CStr};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A client that stays connected. A handle is never dereferenced: one that was freed is recognised.
@@ -187,7 +188,7 @@ pub unsafe extern "C" fn SocketReconnect_new(
         };
         let policy = policy.copied().unwrap_or(DEFAULTS.into()).checked();
         let told = callback.map(|callback| -> Told {
-            Arc::new(move |number, old, new| {
+            Rc::new(move |number, old, new| {
                 let (conn, old, new) = (number as SocketReconnect_T, state_of(old), state_of(new));
                 // SAFETY: the program gave the function for such calls.
                 catching(move || unsafe { callback(conn, old, new, userdata) })
@@ -322,7 +323,7 @@ pub unsafe extern "C" fn SocketReconnect_set_health_check(
     on(c"SocketReconnect_set_health_check", conn, (), |conn| {
         let userdata = conn.userdata();
         conn.set_examine(check.map(|check| -> Examine {
-            Arc::new(move |number, handle: &'static Handle, ms| {
+            Rc::new(move |number, handle: &'static Handle, ms| {
                 let (conn, socket, data) = (
                     number as SocketReconnect_T,
                     handle as Socket_T,

@@ -38,6 +38,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{c_char, CString};
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// The longest host or name.
@@ -47,9 +48,9 @@ const MAX_HOST: usize = 255;
 const ATTEMPTS_A_CALL: u32 = 8;
 
 /// Hears of a change of state.
-pub type Told = Arc<dyn Fn(u64, State, State) -> Result<(), Thrown>>;
+pub type Told = Rc<dyn Fn(u64, State, State) -> Result<(), Thrown>>;
 /// Whether the connection is well; it may take so many milliseconds.
-pub type Examine = Arc<dyn Fn(u64, &'static Handle, u32) -> Result<bool, Thrown>>;
+pub type Examine = Rc<dyn Fn(u64, &'static Handle, u32) -> Result<bool, Thrown>>;
 
 /// A connection that is made again when it breaks.
 pub struct Reconnect {
@@ -73,7 +74,8 @@ pub struct Reconnect {
     thrown: RefCell<Option<Thrown>>,
 }
 
-// SAFETY: one thread uses a connection at a time, handed on by the program with an order of its own.
+// SAFETY: one thread uses a connection at a time, handed on by the program with an order of its own; what is counted inside is shared
+// with nobody outside.
 unsafe impl Send for Reconnect {}
 // SAFETY: as above.
 unsafe impl Sync for Reconnect {}
@@ -442,12 +444,12 @@ impl Reconnect {
 
     /// Whether sessions are kept for the next attempt. Off forgets them.
     pub fn set_resumption(&self, on: bool) {
-        let forgotten = self
+        // Dropped when nothing is borrowed.
+        let _forgotten = self
             .tls
             .borrow_mut()
             .as_mut()
             .and_then(|tls| tls.set_resumption(on));
-        drop(forgotten);
     }
 
     /// Whether this connection has resumed a session; `None` unless there is one with TLS.

@@ -99,12 +99,12 @@ impl Reconnect {
         let Some(saved) = live.session().saved(Some(&self.place())) else {
             return;
         };
-        let old = match &mut *self.tls.borrow_mut() {
+        // Dropped when nothing is borrowed.
+        let _old = match &mut *self.tls.borrow_mut() {
             // Not under settings that came meanwhile.
             Some(tls) if Arc::ptr_eq(&tls.context, live.context()) => tls.saved.replace(saved),
             _ => Some(saved),
         };
-        drop(old);
     }
 }
 
