@@ -21,6 +21,8 @@ pub mod raise;
 pub mod shim;
 pub mod socket;
 pub mod socket_buf;
+pub mod socket_common;
+pub mod socket_common_base;
 pub mod socket_config;
 pub mod socket_connection;
 pub mod socket_dns;

@@ -9,13 +9,11 @@ pub(super) fn set_nonblocking(fd: RawFd, on: bool) -> Result<(), Errno> {
     change_flags(fd, libc::F_GETFL, libc::F_SETFL, libc::O_NONBLOCK, on)
 }
 
-#[allow(dead_code)]
 /// Has it closed, or not, in a program that is executed.
 pub(super) fn set_cloexec(fd: RawFd, on: bool) -> Result<(), Errno> {
     change_flags(fd, libc::F_GETFD, libc::F_SETFD, libc::FD_CLOEXEC, on)
 }
 
-#[allow(dead_code)]
 /// Whether it is closed in a program that is executed.
 pub(super) fn is_cloexec(fd: RawFd) -> Result<bool, Errno> {
     Ok(flags(fd, libc::F_GETFD)? & libc::FD_CLOEXEC != 0)

@@ -12,6 +12,7 @@
 //! - [`error`]: what went wrong, and as which kind
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle
+//! - [`common`]: what sockets of every kind share, for programs that do without `Socket_T`
 //! - [`descriptor`]: what is asked of a descriptor, whosever it is
 //! - [`readiness`]: what a socket and the poll sets that watch it tell each other
 //! - [`poll`]: poll sets, with their [`timers`]
@@ -21,6 +22,7 @@
 
 pub mod arena;
 pub mod buf;
+pub mod common;
 mod descriptor;
 pub mod dns;
 pub mod errno_class;
