@@ -68,7 +68,7 @@ const char *netconn_strerror(int error);
 /**
  * Releases what the library keeps for the whole process, so that a leak checker is silent: every loop that nobody is
  * running, as `evloop_destroy_all`, and with it all that is attached; the resolver's threads and cache, and a resolver
- * of the program's own; the default TLS contexts and connection options; the log callback. The library can be used
+ * of the program's own; the default TLS contexts and connection options; the log callbacks. The library can be used
  * again afterwards. Not from a callback.
  */
 void netconn_cleanup(void);

@@ -6,10 +6,12 @@ cd "$(dirname "$0")/.." || exit 2
 : "${CC:=cc}" "${CXX:=c++}"
 passed=0 failed=0 skipped=0
 more= # flags of the compiler
+every_c="c99 c11 c17" every_cxx="c++11 c++17"
+c_standards=$every_c cxx_standards=$every_cxx
 
 # Words of a compiler and its flags; then the text to compile, on standard input.
 compile() {
-    compiled=$("$@" -Wall -Wextra -Wpedantic -pedantic-errors -Werror -Iinclude $more -fsyntax-only - 2>&1) && return
+    compiled=$("$@" -Wall -Wextra -Wpedantic -pedantic-errors -Werror $more -Iinclude -fsyntax-only - 2>&1) && return
     echo "FAIL $*"
     echo "$compiled"
     return 1
@@ -17,10 +19,10 @@ compile() {
 
 # $1: the text.
 everywhere() {
-    for std in c99 c11 c17; do
+    for std in $c_standards; do
         printf '%b' "$1" | compile "$CC" -xc -std=$std -Wstrict-prototypes || return 1
     done
-    for std in c++11 c++17; do
+    for std in $cxx_standards; do
         printf '%b' "$1" | compile "$CXX" -xc++ -std=$std || return 1
     done
     # Another compiler warns of other things.
@@ -46,13 +48,12 @@ try_old() {
 }
 
 # The headers in folders, those of the Socket family: for C99 and newer.
-# $1: what is tried, $2: the text.
+# $1: what is tried, $2: the text, $3: flags, to be tried one by one too.
 try_family() {
     try "$1" "$2"
-    for more in -DSOCKET_HAS_TLS -DSOCKET_HAS_TLS=1 -DSOCKET_HAS_TLS=0; do
-        try "$1 with $more" "$2"
-    done
-    more=
+    c_standards=c11 cxx_standards=c++17
+    for more in $3; do try "$1 with $more" "$2"; done
+    c_standards=$every_c cxx_standards=$every_cxx more=
     if printf '%b' "$2" | compile "$CC" -xc -std=gnu11 -O2 && printf '%b' "$2" | compile "$CXX" -xc++ -std=gnu++17 -O2; then
         passed=$((passed + 1))
     else
@@ -64,10 +65,38 @@ family= family_backwards=
 for header in $(cd include && find . -mindepth 2 -name '*.h' ! -path './adapters/*' | sed 's|^\./||' | LC_ALL=C sort); do
     include="#include \"$header\"\n"
     family="$family$include" family_backwards="$include$family_backwards"
-    try_family "$header" "$include${include}int main(void) { return 0; }\n"
+    try_family "$header" "$include${include}int main(void) { return 0; }\n" -DSOCKET_HAS_TLS=0
 done
-try_family "the Socket family" "${family}int main(void) { return 0; }\n"
-try_family "the Socket family, backwards" "${family_backwards}int main(void) { return 0; }\n"
+has_tls="-DSOCKET_HAS_TLS -DSOCKET_HAS_TLS=1 -DSOCKET_HAS_TLS=0"
+try_family "the Socket family" "${family}int main(void) { return 0; }\n" "$has_tls"
+try_family "the Socket family, backwards" "${family_backwards}int main(void) { return 0; }\n" "$has_tls"
+
+# As builds without the system's OpenSSL have them.
+c_standards=c11 cxx_standards=c++17
+for openssl in none vendored; do
+    features=$(mktemp -d) && mkdir "$features/core" || exit 2
+    packaging/features.sh $openssl >"$features/core/SocketFeatures.h"
+    more=-I$features
+    for header in $(printf '%b' "$family" | cut -d '"' -f 2); do
+        text="#include \"$header\"\n#if SOCKET_HAS_TLS + 0 || defined(OPENSSL_SSL_H)\n#error TLS\n#endif\nint main(void) { return 0; }\n"
+        case $openssl,$header in
+        vendored,tls/SocketTLS.h | vendored,tls/SocketTLSContext.h)
+            if printf '%b' "$text" | "$CC" -xc $more -Iinclude -fsyntax-only - 2>&1 | grep -q 'error.*OpenSSL of its own'; then
+                passed=$((passed + 1))
+            else
+                failed=$((failed + 1)) && echo "FAIL $header refuses a hidden OpenSSL"
+            fi
+            more="$more -DSOCKET_HAS_TLS=0"
+            try "$header, OpenSSL hidden, without TLS" "$text"
+            more=-I$features
+            ;;
+        *) try "$header, OpenSSL: $openssl" "$text" ;;
+        esac
+    done
+    more=
+    rm -rf "$features"
+done
+c_standards=$every_c cxx_standards=$every_cxx
 
 forwards= backwards=
 for header in include/*.h; do

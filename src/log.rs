@@ -1,7 +1,8 @@
 //! The one sink for what the library has to say. Knows nothing of what is said.
 //!
-//! A sink set by the program gets every level. Without one, lines go to stderr at the level that `NETCONN_LOG` names,
-//! and nowhere when it is unset.
+//! A sink set by the program gets every level. Without one, a second sink gets them, where there is one (that of the Socket
+//! family's log, with a level of its own). Without both, lines go to stderr at the level that `NETCONN_LOG` names, and nowhere
+//! when it is unset.
 
 use once_cell::sync::OnceCell;
 use std::ffi::CString;
@@ -29,7 +30,16 @@ pub trait Sink: Send + Sync {
     fn line(&self, level: Level, message: &std::ffi::CStr);
 }
 
-static SINK: RwLock<Option<Arc<dyn Sink>>> = RwLock::new(None);
+static SINK: RwLock<Sinks> = RwLock::new(Sinks {
+    first: None,
+    second: None,
+});
+
+struct Sinks {
+    first: Option<Arc<dyn Sink>>,
+    second: Option<Arc<dyn Sink>>,
+}
+
 /// The highest level that somebody listens to; -1 for none; `UNKNOWN` until it was found out.
 static ENABLED: AtomicI32 = AtomicI32::new(UNKNOWN);
 const UNKNOWN: i32 = -2;
@@ -66,17 +76,27 @@ pub fn environment(name: &str) -> Option<String> {
 
 /// Replaces the sink; `None` restores the default.
 pub fn set_sink(sink: Option<Arc<dyn Sink>>) {
-    let level = if sink.is_some() {
-        Level::Debug as i32
-    } else {
-        stderr_level()
+    drop(replace(|sinks| &mut sinks.first, sink));
+}
+
+/// Replaces the one that gets lines where the first is not set.
+pub fn set_second_sink(sink: Option<Arc<dyn Sink>>) {
+    drop(replace(|sinks| &mut sinks.second, sink));
+}
+
+fn replace(
+    slot: impl FnOnce(&mut Sinks) -> &mut Option<Arc<dyn Sink>>,
+    sink: Option<Arc<dyn Sink>>,
+) -> Option<Arc<dyn Sink>> {
+    let by_environment = stderr_level();
+    let mut sinks = SINK.write().unwrap_or_else(PoisonError::into_inner);
+    let old = std::mem::replace(slot(&mut sinks), sink);
+    let level = match (&sinks.first, &sinks.second) {
+        (None, None) => by_environment,
+        _ => Level::Debug as i32,
     };
-    let old = {
-        let mut slot = SINK.write().unwrap_or_else(PoisonError::into_inner);
-        ENABLED.store(level, Ordering::Relaxed);
-        std::mem::replace(&mut *slot, sink)
-    };
-    drop(old);
+    ENABLED.store(level, Ordering::Relaxed);
+    old
 }
 
 /// Whether a line of this level would go anywhere: ask before making a costly one.
@@ -108,7 +128,10 @@ pub fn emit(level: Level, message: fmt::Arguments<'_>) {
     }
     let errno = crate::errno::Errno::last();
     let text = one_line(fmt::format(message));
-    let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let sink = {
+        let sinks = SINK.read().unwrap_or_else(PoisonError::into_inner);
+        sinks.first.as_ref().or(sinks.second.as_ref()).cloned()
+    };
     // The lock is open again: the sink may set another sink.
     match sink {
         Some(sink) => sink.line(level, &text),

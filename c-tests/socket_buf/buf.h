@@ -5,30 +5,14 @@
 #define NETCONN_TESTS_SOCKET_BUF_H
 
 #include "../harness.h"
+#include "../support/raises.h"
 
 #include "core/Arena.h"
-#include "core/Except.h"
 #include "socket/SocketBuf.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-
-/* The statement raises this exception, with this errno and a text that Socket_GetLastError gives, too. */
-#define RAISES(kind, error, statement)                                                                                 \
-    do {                                                                                                               \
-        volatile int raised_ = 0;                                                                                      \
-        test_at(__FILE__, __LINE__);                                                                                   \
-        TRY { statement; }                                                                                             \
-        EXCEPT(kind) {                                                                                                 \
-            raised_ = 1;                                                                                               \
-            CHECK_INT(errno, error);                                                                                   \
-            CHECK_STR(Except_frame.exception->reason, Socket_GetLastError());                                          \
-            CHECK(Except_frame.exception->reason[0] != '\0');                                                          \
-        }                                                                                                              \
-        END_TRY;                                                                                                       \
-        if (!raised_) FAIL("%s does not raise %s", #statement, #kind);                                                 \
-    } while (0)
 
 static void dispose(void *arena) { Arena_dispose(arena); }
 

@@ -33,7 +33,7 @@ static void append(const unsigned char *data, size_t count) {
 static void step(SocketBuf_T buf) {
     unsigned char data[700], out[700];
     size_t n = any(sizeof data), there, expected;
-    for (size_t i = 0; i < n; i++) data[i] = (unsigned char)(9 + any(30) / 7);
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char)(9 + any(30) / 7);
     size_t room = model.capacity - model.len;
     switch (any(12)) {
     case 0:

@@ -11,6 +11,7 @@ static void relies_on_its_includes(int *files, struct iovec *iov, struct sockadd
 }
 
 #include "../harness.h"
+#include "core/SocketSecurity.h"
 #include "socket/SocketReconnect.h"
 #include "tls/SocketTLSConfig.h"
 
@@ -74,6 +75,8 @@ TEST(limits_and_times) {
     CHECK_INT(sizeof SOCKET_MAX_TIMER_DELAY_MS, 8);
     CHECK_INT(sizeof SOCKET_NS_PER_MS, sizeof(long long));
 }
+
+TEST(the_largest_allocation) { CHECK_INT(SOCKET_SECURITY_MAX_ALLOCATION, 268435456); }
 
 TEST(limits_of_tls) {
     CHECK_INT(SOCKET_TLS_DEFAULT_HANDSHAKE_TIMEOUT_MS, 30000);

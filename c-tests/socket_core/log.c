@@ -3,6 +3,9 @@
 #include "../support/runs.h"
 #include "core/Except.h"
 #include "core/SocketLog.h"
+#include "evloop.h"
+#include "net_conn.h"
+#include "netconn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -86,6 +89,34 @@ TEST(errno_is_kept) {
     SOCKET_LOG_INFO_MSG("%d", errno);
     CHECK_INT(errno, EXDEV);
     SocketLog_setcallback(NULL, NULL);
+}
+
+static void on_line(int level, const char *message, void *arg) {
+    (void)level, (void)message;
+    ++*(int *)arg;
+}
+
+TEST(lines_of_the_library_go_to_the_callback_unless_they_have_one) {
+    int own = 0;
+    SocketLog_setcallback(note, "n");
+    /* EINVAL, and the log says why. */
+    CHECK_NULL_ERRNO(conn_new(evloop_get_default(), NULL, "1", false, NULL, NULL, NULL), EINVAL);
+    CHECK_CONTAINS(lines, "n 4 netconn: EINVAL: the host is NULL\n");
+    lines[0] = '\0';
+    SocketLog_setlevel(SOCKET_LOG_FATAL);
+    CHECK_NULL_ERRNO(conn_new(evloop_get_default(), NULL, "1", false, NULL, NULL, NULL), EINVAL);
+    CHECK_STR(lines, "");
+    SocketLog_setlevel(SOCKET_LOG_TRACE);
+    netconn_set_log(on_line, &own);
+    CHECK_NULL_ERRNO(conn_new(evloop_get_default(), NULL, "1", false, NULL, NULL, NULL), EINVAL);
+    CHECK_STR(lines, "");
+    CHECK_CMP(own, >=, 1);
+    netconn_set_log(NULL, NULL);
+    SocketLog_setcallback(raise_it, NULL);
+    CHECK_NULL_ERRNO(conn_new(evloop_get_default(), NULL, "1", false, NULL, NULL, NULL), EINVAL);
+    SocketLog_setcallback(NULL, NULL);
+    CHECK_NULL_ERRNO(conn_new(evloop_get_default(), NULL, "1", false, NULL, NULL, NULL), EINVAL);
+    CHECK_STR(lines, "");
 }
 
 /* What `file` (stdout or stderr) gets of a warning and an error. */

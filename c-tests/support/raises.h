@@ -26,4 +26,11 @@
 
 #define CHECK_RAISES(raised, statement) CHECK_RAISES_SAYING(raised, "", statement)
 
+/* The same, and this is the errno that comes with it. */
+#define CHECK_RAISES_ERRNO(raised, expected_errno, statement)                                                          \
+    do {                                                                                                               \
+        CHECK_RAISES(raised, statement);                                                                               \
+        CHECK_INT(Socket_geterrno(), expected_errno);                                                                  \
+    } while (0)
+
 #endif

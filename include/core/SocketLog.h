@@ -33,8 +33,8 @@ extern "C" {
 
 /**
  * Sends all lines to `callback`; NULL restores the default: up to WARN to stdout, ERROR and FATAL to stderr. Lines of
- * the library's own go to the callback too, unless netconn_set_log has set one for them. What it raises leaves the call
- * that said the line. Any thread.
+ * the library's own go to the callback too, as those of "netconn", unless netconn_set_log has set one for them. What it
+ * raises leaves the call that said the line; a line of the library's own is said all the same. Any thread.
  */
 void SocketLog_setcallback(SocketLogCallback callback, void *userdata);
 

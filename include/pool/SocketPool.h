@@ -160,8 +160,8 @@ void SocketPool_set_pre_resize_callback(SocketPool_T pool, SocketPool_PreResizeC
 
 /**
  * Whom to tell of each connection that is about to be removed as idle, by SocketPool_cleanup and
- * SocketPool_run_idle_cleanup; NULL: nobody. One that is used in the callback (SocketPool_get) stays. It may call the
- * pool, and may raise: nothing is removed then.
+ * SocketPool_run_idle_cleanup; NULL: nobody. It may call the pool: one that it uses (SocketPool_get) stays, unless all
+ * go. It may raise: nothing is removed then.
  */
 void SocketPool_set_idle_callback(SocketPool_T pool, SocketPool_IdleCallback cb, void *data);
 

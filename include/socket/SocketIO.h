@@ -14,6 +14,39 @@
 #include <openssl/ssl.h>
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Socket_send with flags of send(2), which a socket with TLS does not know. */
+ssize_t socket_send_internal(Socket_T socket, const void *buf, size_t len, int flags);
+
+/** Socket_recv with flags of recv(2), which a socket with TLS does not know. */
+ssize_t socket_recv_internal(Socket_T socket, void *buf, size_t len, int flags);
+
+/** Socket_sendv with flags of send(2), which a socket with TLS does not know. */
+ssize_t socket_sendv_internal(Socket_T socket, const struct iovec *iov, int iovcnt, int flags);
+
+/** Socket_recvv with flags of recv(2), which a socket with TLS does not know. */
+ssize_t socket_recvv_internal(Socket_T socket, struct iovec *iov, int iovcnt, int flags);
+
+/** 1 from SocketTLS_enable until disable or shutdown, else 0; 0 for NULL. */
+int socket_is_tls_enabled(Socket_T socket);
+
+/**
+ * Whether there is something to read without waiting for the descriptor: before the handshake is complete, whether its
+ * last step waits for bytes from the peer; after it, whether decrypted bytes or a complete record are here. 0 without
+ * TLS.
+ */
+int socket_tls_want_read(Socket_T socket);
+
+/** Whether the last step of a handshake that is not complete waits until it can send. 0 without TLS. */
+int socket_tls_want_write(Socket_T socket);
+
+#ifdef __cplusplus
+}
+#endif
+
 /** Whether errno says that the call would have to wait. */
 static inline int socketio_is_wouldblock(void) { return errno == EAGAIN || errno == EWOULDBLOCK; }
 

@@ -48,6 +48,9 @@ extern const Except_T SocketTLS_ProtocolError;
 /** TLS could not be ended in good order. */
 extern const Except_T SocketTLS_ShutdownFailed;
 
+/** What Socket_GetLastError gave when an exception of TLS was raised last on this thread. To be read. */
+extern __thread char tls_error_buf[512];
+
 #ifdef __cplusplus
 }
 #endif

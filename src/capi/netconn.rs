@@ -7,6 +7,7 @@
 
 use super::guard;
 use super::shim::NoFrames;
+use super::socket_log;
 use crate::conn::options;
 use crate::evloop::{self, Loop};
 use crate::{dns, log, tls};
@@ -120,7 +121,7 @@ pub unsafe extern "C" fn netconn_strerror(error: c_int) -> *const c_char {
 
 /// Releases what the library keeps for the whole process, so that a leak checker is silent: every loop that nobody is
 /// running, as `evloop_destroy_all`, and with it all that is attached; the resolver's threads and cache, and a resolver of the
-/// program's own; the default TLS contexts and connection options; the log callback. The library can be used again afterwards. Not from a callback.
+/// program's own; the default TLS contexts and connection options; the log callbacks. The library can be used again afterwards. Not from a callback.
 #[no_mangle]
 pub unsafe extern "C" fn netconn_cleanup() {
     guard::infallible((), || {
@@ -131,6 +132,7 @@ pub unsafe extern "C" fn netconn_cleanup() {
         tls::cleanup();
         // Last: the others may have something to say.
         log::set_sink(None);
+        socket_log::clear();
     })
 }
 

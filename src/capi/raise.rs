@@ -113,7 +113,11 @@ pub fn record(error: &Error) {
         _ if error.text.is_empty() => static_reason(&error.kind),
         _ => error.text.as_ref().into(),
     };
-    shim::set_error(&text, error.errno);
+    let of_tls = matches!(
+        error.kind,
+        Kind::Tls | Kind::Handshake | Kind::Verify | Kind::Protocol | Kind::Shutdown
+    );
+    shim::set_error(&text, error.errno, of_tls);
 }
 
 fn static_reason(kind: &Kind) -> std::borrow::Cow<'static, str> {

@@ -36,7 +36,7 @@ extern "C" {
         place: *const c_char,
         line: c_int,
     ) -> !;
-    fn shim_set_error(text: *const c_char, length: usize, error: c_int);
+    fn shim_set_error(text: *const c_char, length: usize, error: c_int, of_tls: c_int);
     fn shim_swap_stack(head: *mut Frame) -> *mut Frame;
 }
 
@@ -88,10 +88,10 @@ pub fn catching<R: Copy>(call: impl FnOnce() -> R + Copy) -> Result<R, Thrown> {
     })
 }
 
-/// Sets the thread's message and error number (`Socket_GetLastError`, `Socket_geterrno`).
-pub fn set_error(text: &str, errno: Errno) {
+/// Sets the thread's message and error number (`Socket_GetLastError`, `Socket_geterrno`), and what TLS said last if it is that.
+pub fn set_error(text: &str, errno: Errno, of_tls: bool) {
     // SAFETY: readable for its length; copied.
-    unsafe { shim_set_error(text.as_ptr().cast(), text.len(), errno.0) };
+    unsafe { shim_set_error(text.as_ptr().cast(), text.len(), errno.0, of_tls.into()) };
 }
 
 /// While it lives the thread has no exception frames: what a callback of the loop's raises is uncaught and aborts, because

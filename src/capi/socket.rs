@@ -3,9 +3,11 @@
 // C names.
 #![allow(non_camel_case_types)]
 
-use super::raise::{raising, violated};
-use crate::socket::{self, Error, Handle, Kind, Socket};
-use std::ffi::{c_int, CStr};
+use super::raise::{raising, raising_with, record, violated};
+use crate::errno::Errno;
+use crate::socket::{self, Bound, Connected, Error, Handle, Kind, Socket};
+use std::borrow::Cow;
+use std::ffi::{c_char, c_int, CStr};
 use std::sync::Arc;
 
 /// A socket. Compare handles, pass them on, never look inside.
@@ -18,6 +20,17 @@ pub(super) fn live(function: &'static CStr, socket: Socket_T) -> Arc<Socket> {
         Some(socket) => socket,
         None if socket.is_null() => violated(function, "socket", "is NULL"),
         None => violated(function, "socket", "was freed"),
+    }
+}
+
+/// A handle that must be live: a violated precondition of `function` otherwise.
+#[inline]
+pub(super) fn live_handle(function: &'static CStr, socket: Socket_T) -> &'static Handle {
+    // SAFETY: NULL, or a handle that this library gave out; its memory is never given back.
+    match unsafe { socket.as_ref() } {
+        Some(handle) if handle.is_live() => handle,
+        Some(_) => violated(function, "socket", "was freed"),
+        None => violated(function, "socket", "is NULL"),
     }
 }
 
@@ -111,4 +124,178 @@ pub extern "C" fn Socket_debug_live_count() -> c_int {
 #[no_mangle]
 pub extern "C" fn Socket_fd(socket: Socket_T) -> c_int {
     raising(c"Socket_fd", || Ok(live(c"Socket_fd", socket).fd()))
+}
+
+/// A string from C; what is not UTF-8 in it becomes what no name has.
+///
+/// # Safety
+/// `text` is NULL or a NUL-terminated string that nobody changes during `'a`.
+pub(super) unsafe fn string<'a>(text: *const c_char) -> Option<Cow<'a, str>> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, and the caller's promise.
+    Some(unsafe { CStr::from_ptr(text) }.to_string_lossy())
+}
+
+/// An outcome that is told by `errno` alone; its text is kept for Socket_GetLastError.
+fn quietly(error: Error) -> Option<Errno> {
+    record(&error);
+    Some(error.errno)
+}
+
+/// Binds to an address or a name of this host.
+///
+/// `host`: NULL, "0.0.0.0" and "::" are all addresses; `port`: 0 to 65535, 0 for one that the system chooses (see
+/// Socket_getlocalport). Turns SO_REUSEADDR on. errno is 0 afterwards.
+///
+/// Returns with errno set and the socket unbound, and does not raise, for EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT
+/// (an address of another family than the socket's), and with EAI_FAIL for a name without an address. Raises Socket_Failed:
+/// a port out of range (EINVAL), and all else. Waits for a name server as long as the socket's dns_timeout_ms says.
+///
+/// # Safety
+/// `host` is NULL or a NUL-terminated string.
+#[no_mangle]
+pub unsafe extern "C" fn Socket_bind(socket: Socket_T, host: *const c_char, port: c_int) {
+    raising_with(c"Socket_bind", || {
+        let socket = live(c"Socket_bind", socket);
+        // SAFETY: the caller's promise.
+        let host = unsafe { string(host) };
+        Ok(match socket::bind(&socket, host.as_deref(), port)? {
+            Bound::Yes => ((), Some(Errno(0))),
+            Bound::No(error) => ((), quietly(error)),
+        })
+    })
+}
+
+/// Lets connections come in; at most `backlog` (and never more than 1024) wait to be accepted.
+///
+/// Raises Socket_Failed: a backlog below 1 (EINVAL), and what listen(2) fails with.
+#[no_mangle]
+pub extern "C" fn Socket_listen(socket: Socket_T, backlog: c_int) {
+    raising(c"Socket_listen", || {
+        socket::listen(&live(c"Socket_listen", socket), backlog)
+    })
+}
+
+/// Accepts a connection: a new socket, close-on-exec and blocking, which knows both its addresses. Emits
+/// SOCKET_EVENT_ACCEPTED. NULL with errno EAGAIN where none is waiting and `socket` does not block.
+///
+/// Raises Socket_Failed: what accept(2) fails with; a connection that is gone before it is accepted is passed over.
+#[no_mangle]
+pub extern "C" fn Socket_accept(socket: Socket_T) -> Socket_T {
+    raising_with(c"Socket_accept", || {
+        Ok(connection(socket::accept(&live(c"Socket_accept", socket))?))
+    })
+}
+
+fn connection(accepted: Option<&'static Handle>) -> (Socket_T, Option<Errno>) {
+    match accepted {
+        Some(handle) => (handle, None),
+        None => (std::ptr::null(), Some(Errno(libc::EAGAIN))),
+    }
+}
+
+/// As Socket_accept, waiting for `timeout_ms` milliseconds at most, whatever the socket's mode, which is as before
+/// afterwards; 0: without waiting, -1: as the socket's mode says. NULL with errno EAGAIN when no connection came.
+///
+/// Raises Socket_Failed as Socket_accept.
+#[no_mangle]
+pub extern "C" fn Socket_accept_timeout(socket: Socket_T, timeout_ms: c_int) -> Socket_T {
+    raising_with(c"Socket_accept_timeout", || {
+        let socket = live(c"Socket_accept_timeout", socket);
+        Ok(connection(socket::accept_within(&socket, timeout_ms)?))
+    })
+}
+
+/// Connects to a name or address: each address of the socket's family is tried, in the order of RFC 6724.
+///
+/// With a connect_timeout_ms above 0 it waits that long at most, whatever the socket's mode, which is as before afterwards.
+/// With 0 the mode decides, and a connection that is on its way counts as a success with errno EINPROGRESS: the socket becomes
+/// writable. Otherwise errno is 0 after a success. Emits SOCKET_EVENT_CONNECTED.
+///
+/// Returns with errno set, and does not raise, for what may pass (ECONNREFUSED, ETIMEDOUT, ENETUNREACH and all others that
+/// Socket_error_is_retryable knows), and with EAI_FAIL for a name without an address; Socket_isconnected is 0 then, and the
+/// socket can connect again. Raises Socket_Failed: `host` is NULL or `port` out of range (EINVAL), and all else.
+///
+/// # Safety
+/// `host` is NULL or a NUL-terminated string.
+#[no_mangle]
+pub unsafe extern "C" fn Socket_connect(socket: Socket_T, host: *const c_char, port: c_int) {
+    raising_with(c"Socket_connect", || {
+        let socket = live(c"Socket_connect", socket);
+        // SAFETY: the caller's promise.
+        let Some(host) = (unsafe { string(host) }) else {
+            return Err(Error::invalid(
+                Kind::Socket,
+                "Socket_connect: the host is NULL",
+            ));
+        };
+        Ok(match socket::connect(&socket, &host, port)? {
+            Connected::Yes => ((), Some(Errno(0))),
+            Connected::Pending => ((), Some(Errno(libc::EINPROGRESS))),
+            Connected::No(error) => ((), quietly(error)),
+        })
+    })
+}
+
+/// 1 when the socket has a peer, else 0; 0 for NULL.
+#[no_mangle]
+pub extern "C" fn Socket_isconnected(socket: Socket_T) -> c_int {
+    raising(c"Socket_isconnected", || {
+        Ok(find(socket)
+            .is_some_and(|socket| socket.is_connected())
+            .into())
+    })
+}
+
+/// 1 when the socket has a port or is a Unix one, else 0; 0 for NULL.
+#[no_mangle]
+pub extern "C" fn Socket_isbound(socket: Socket_T) -> c_int {
+    raising(c"Socket_isbound", || {
+        Ok(find(socket).is_some_and(|socket| socket.is_bound()).into())
+    })
+}
+
+/// 1 when connections can be accepted from the socket, else 0; 0 for NULL.
+#[no_mangle]
+pub extern "C" fn Socket_islistening(socket: Socket_T) -> c_int {
+    raising(c"Socket_islistening", || {
+        Ok(find(socket)
+            .is_some_and(|socket| socket.is_listening())
+            .into())
+    })
+}
+
+/// The peer's address in numbers, the path of a Unix socket, or "(unknown)" where there is none. Valid until the socket is
+/// freed.
+#[no_mangle]
+pub extern "C" fn Socket_getpeeraddr(socket: Socket_T) -> *const c_char {
+    raising(c"Socket_getpeeraddr", || {
+        Ok(live(c"Socket_getpeeraddr", socket).peer_text())
+    })
+}
+
+/// The peer's port; 0 where there is none.
+#[no_mangle]
+pub extern "C" fn Socket_getpeerport(socket: Socket_T) -> c_int {
+    raising(c"Socket_getpeerport", || {
+        Ok(live(c"Socket_getpeerport", socket).peer_port().into())
+    })
+}
+
+/// The socket's own address, as Socket_getpeeraddr.
+#[no_mangle]
+pub extern "C" fn Socket_getlocaladdr(socket: Socket_T) -> *const c_char {
+    raising(c"Socket_getlocaladdr", || {
+        Ok(live(c"Socket_getlocaladdr", socket).local_text())
+    })
+}
+
+/// The socket's own port; 0 where it has none.
+#[no_mangle]
+pub extern "C" fn Socket_getlocalport(socket: Socket_T) -> c_int {
+    raising(c"Socket_getlocalport", || {
+        Ok(live(c"Socket_getlocalport", socket).local_port().into())
+    })
 }

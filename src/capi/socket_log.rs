@@ -7,10 +7,11 @@
 
 use super::raise::raising;
 use super::shim::catching;
-use std::ffi::{c_char, c_int, c_void};
+use crate::log;
+use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How much a line matters.
 #[repr(C)]
@@ -49,6 +50,30 @@ type Function = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, *const c
 static CALLBACK: Mutex<Option<(Function, usize)>> = Mutex::new(None);
 static LEVEL: AtomicI32 = AtomicI32::new(SocketLogLevel::SOCKET_LOG_INFO as i32);
 
+/// What the library itself says, in the callback.
+struct Library;
+
+impl log::Sink for Library {
+    fn line(&self, level: log::Level, message: &CStr) {
+        let level = match level {
+            log::Level::Error => SocketLogLevel::SOCKET_LOG_ERROR,
+            log::Level::Warn => SocketLogLevel::SOCKET_LOG_WARN,
+            log::Level::Info => SocketLogLevel::SOCKET_LOG_INFO,
+            log::Level::Debug => SocketLogLevel::SOCKET_LOG_DEBUG,
+        } as c_int;
+        let Some((function, argument)) = callback().filter(|_| level >= SocketLog_getlevel())
+        else {
+            return;
+        };
+        let message = message.as_ptr();
+        // SAFETY: the program's function with the program's argument; the texts outlive the call. What it throws would have to
+        // pass through whatever the library is at, and is dropped.
+        let _ = catching(move || unsafe {
+            function(argument as *mut c_void, level, c"netconn".as_ptr(), message)
+        });
+    }
+}
+
 extern "C" {
     fn shim_log_print(
         level: *const c_char,
@@ -58,18 +83,27 @@ extern "C" {
     );
 }
 
+fn set(callback: Option<(Function, usize)>) {
+    *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner) = callback;
+    log::set_second_sink(callback.map(|_| Arc::new(Library) as Arc<dyn log::Sink>));
+}
+
+/// For the end of the library.
+pub(super) fn clear() {
+    set(None);
+}
+
 fn callback() -> Option<(Function, usize)> {
     *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sends all lines to `callback`; NULL restores the default: up to WARN to stdout, ERROR and FATAL to stderr. Lines of the
-/// library's own go to the callback too, unless netconn_set_log has set one for them. What it raises leaves the call that said
-/// the line. Any thread.
+/// library's own go to the callback too, as those of "netconn", unless netconn_set_log has set one for them. What it raises
+/// leaves the call that said the line; a line of the library's own is said all the same. Any thread.
 #[no_mangle]
 pub unsafe extern "C" fn SocketLog_setcallback(callback: SocketLogCallback, userdata: *mut c_void) {
     raising(c"SocketLog_setcallback", || {
-        *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner) =
-            callback.map(|function| (function as Function, userdata as usize));
+        set(callback.map(|function| (function as Function, userdata as usize)));
         Ok(())
     })
 }

@@ -428,8 +428,8 @@ fn resized(
 }
 
 /// Whom to tell of each connection that is about to be removed as idle, by SocketPool_cleanup and
-/// SocketPool_run_idle_cleanup; NULL: nobody. One that is used in the callback (SocketPool_get) stays. It may call the pool,
-/// and may raise: nothing is removed then.
+/// SocketPool_run_idle_cleanup; NULL: nobody. It may call the pool: one that it uses (SocketPool_get) stays, unless all go. It
+/// may raise: nothing is removed then.
 ///
 /// # Safety
 /// `pool` is NULL or was not freed; `cb` may be called with `data` until the pool is freed.

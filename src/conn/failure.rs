@@ -28,7 +28,7 @@ impl Failure {
 }
 
 /// `host:port`, an IPv6 literal in brackets, a Unix path alone.
-pub(super) fn endpoint(host: &str, port: &str) -> String {
+pub(crate) fn endpoint(host: &str, port: &str) -> String {
     if host.starts_with("unix:") {
         host.to_owned()
     } else if host.contains(':') && !host.starts_with('[') {
@@ -50,7 +50,7 @@ pub(super) fn impossible_host(host: &str) -> &'static str {
 }
 
 /// An address as messages show it: `192.0.2.7:443`, `[2001:db8::1]:443`, `unix:/run/x`, `unix:@abstract`.
-pub(super) fn address(addr: &socket2::SockAddr) -> String {
+pub(crate) fn address(addr: &socket2::SockAddr) -> String {
     if let Some(addr) = addr.as_socket() {
         return addr.to_string();
     }

@@ -26,6 +26,7 @@ mod upgrade;
 pub mod view;
 
 pub use failure::Failure;
+pub(crate) use failure::{address as address_text, endpoint as endpoint_text};
 pub use machine::{ErrorKind, State};
 pub use owner::Owner;
 pub use parked::Found;

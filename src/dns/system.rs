@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::ptr;
 
 /// The addresses in the system's order (RFC 6724).
-pub(super) type Found = Result<Vec<Address>, ResolveError>;
+pub(crate) type Found = Result<Vec<Address>, ResolveError>;
 
 /// Looks a name up, for as long as it takes.
 pub(super) fn lookup(question: &Question) -> Found {
@@ -94,7 +94,7 @@ const MOST: usize = 4096;
 ///
 /// # Safety
 /// `list` is NULL or the head of a list as `getaddrinfo` makes it, which nobody changes meanwhile.
-pub(super) unsafe fn copy(list: *const libc::addrinfo) -> Found {
+pub(crate) unsafe fn copy(list: *const libc::addrinfo) -> Found {
     let mut copied = Vec::new();
     let mut next = list;
     for looked_at in 0.. {

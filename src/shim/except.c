@@ -11,6 +11,7 @@
 __thread Except_Frame *Except_stack;
 __thread char socket_error_buf[1024];
 __thread int socket_last_errno;
+__thread char tls_error_buf[512];
 
 const Except_T Assert_Failed = {&Assert_Failed, "Assertion failed"};
 
@@ -68,11 +69,16 @@ void shim_raise(const Except_T *type, const char *reason, const char *place, int
     Except_raise(&raised, place, line);
 }
 
-void shim_set_error(const char *text, size_t length, int error) {
-    if (length >= sizeof socket_error_buf) length = sizeof socket_error_buf - 1;
-    memmove(socket_error_buf, text, length);
-    socket_error_buf[length] = '\0';
+static void keep(char *buffer, size_t size, const char *text, size_t length) {
+    if (length >= size) length = size - 1;
+    memmove(buffer, text, length);
+    buffer[length] = '\0';
+}
+
+void shim_set_error(const char *text, size_t length, int error, int of_tls) {
+    keep(socket_error_buf, sizeof socket_error_buf, text, length);
     socket_last_errno = error;
+    if (of_tls) keep(tls_error_buf, sizeof tls_error_buf, text, length);
 }
 
 Except_Frame *shim_swap_stack(Except_Frame *head) {

@@ -22,8 +22,8 @@ int shim_catch(void (*run)(void *arg), void *arg, struct shim_caught *caught);
 /* Raises: `reason` is copied. `place` names the function that a program called (static storage). */
 _Noreturn void shim_raise(const Except_T *type, const char *reason, const char *place, int line);
 
-/* The thread's message and error number, for Socket_GetLastError and Socket_geterrno. */
-void shim_set_error(const char *text, size_t length, int error);
+/* The thread's message and error number, for Socket_GetLastError and Socket_geterrno; `of_tls`: for tls_error_buf, too. */
+void shim_set_error(const char *text, size_t length, int error, int of_tls);
 const char *shim_last_error(void);
 int shim_last_errno(void);
 

@@ -1,6 +1,7 @@
 //! What happens to sockets, told to whoever registered for it: in the thread where it happens, with no lock held.
 
 use super::error::{Error, Kind, Thrown};
+use super::object::Socket;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many may be registered at a time.
@@ -98,6 +99,33 @@ pub fn emit(event: &Event<'_>) -> Result<(), Error> {
         Some(thrown) => Err(thrown.into_error()),
         None => Ok(()),
     }
+}
+
+/// This socket came from an accept.
+pub(super) fn accepted(socket: &Socket) -> Result<(), Error> {
+    with_ends(socket, |ends| emit(&Event::Accepted(ends)))
+}
+
+/// This socket was connected.
+pub(super) fn connected(socket: &Socket) -> Result<(), Error> {
+    with_ends(socket, |ends| emit(&Event::Connected(ends)))
+}
+
+fn with_ends(
+    socket: &Socket,
+    tell: impl FnOnce(Connection<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if !listened_to() {
+        return Ok(());
+    }
+    let (peer, local) = (socket.peer.shown(), socket.local.shown());
+    tell(Connection {
+        fd: socket.fd(),
+        peer: &peer,
+        peer_port: socket.peer.port().into(),
+        local: &local,
+        local_port: socket.local.port().into(),
+    })
 }
 
 /// A lookup has waited too long. Told on a thread of the library: what a handler throws there is said in the log.

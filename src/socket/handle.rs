@@ -92,6 +92,14 @@ impl Handle {
         }
     }
 
+    /// Looks at the socket without holding it; `None` when the handle was freed. `work` is short and runs nothing of the
+    /// program's, which might free the handle.
+    #[inline]
+    pub(super) fn look<R>(&self, work: impl FnOnce(&Socket) -> R) -> Option<R> {
+        // SAFETY: as in `socket`: the handle's count keeps the object, and `end` does not run at the same time.
+        unsafe { self.object.load(Ordering::Acquire).as_ref() }.map(work)
+    }
+
     /// Whether a socket stands behind it.
     #[inline]
     pub fn is_live(&self) -> bool {

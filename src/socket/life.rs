@@ -3,9 +3,10 @@
 use super::error::{Error, Kind};
 use super::handle::{self, Handle};
 use super::object::Socket;
+use super::option;
 use crate::errno::Errno;
 use std::ffi::c_int;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// How many sockets are live in this process.
 pub fn live_count() -> i32 {
@@ -49,6 +50,21 @@ pub(super) fn open(domain: c_int, kind: c_int, protocol: c_int) -> Result<OwnedF
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// A new stream socket that `prepare` makes ready; there is none where that fails.
+pub fn made(
+    domain: c_int,
+    prepare: impl FnOnce(&Socket) -> Result<(), Error>,
+) -> Result<&'static Handle, Error> {
+    let handle = new(domain, libc::SOCK_STREAM, 0)?;
+    match handle.socket().map(|socket| prepare(&socket)) {
+        Some(Err(error)) => {
+            handle.end();
+            Err(error)
+        }
+        _ => Ok(handle),
+    }
+}
+
 /// A connected pair of Unix sockets: close-on-exec and blocking.
 pub fn pair(kind: c_int) -> Result<(&'static Handle, &'static Handle), Error> {
     if ![libc::SOCK_STREAM, libc::SOCK_DGRAM].contains(&kind) {
@@ -73,7 +89,10 @@ pub fn pair(kind: c_int) -> Result<(&'static Handle, &'static Handle), Error> {
     let [first, second] = fds.map(|fd| {
         // SAFETY: just made, and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Handle::new(Socket::new(fd, libc::AF_UNIX, kind))
+        let socket = Socket::new(fd, libc::AF_UNIX, kind);
+        socket.set_connected(true);
+        socket.stats.connected();
+        Handle::new(socket)
     });
     Ok((first, second))
 }
@@ -90,36 +109,10 @@ pub unsafe fn take_over(fd: RawFd) -> Result<&'static Handle, Error> {
             errno,
         )
     };
-    let domain = option(fd, libc::SO_DOMAIN).map_err(failed)?;
-    let kind = option(fd, libc::SO_TYPE).map_err(failed)?;
-    // SAFETY: no memory is involved.
-    unsafe {
-        let flags = libc::fcntl(fd, libc::F_GETFL);
-        if flags < 0 || libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) < 0 {
-            return Err(failed(Errno::last()));
-        }
-    }
+    let domain = option::get_int(fd, libc::SOL_SOCKET, libc::SO_DOMAIN).map_err(failed)?;
+    let kind = option::get_int(fd, libc::SOL_SOCKET, libc::SO_TYPE).map_err(failed)?;
+    option::set_nonblocking(fd, true).map_err(failed)?;
     // SAFETY: the caller's promise.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(Handle::new(Socket::new(fd, domain, kind)))
-}
-
-fn option(fd: RawFd, name: c_int) -> Result<c_int, Errno> {
-    let mut value: c_int = 0;
-    let mut len = std::mem::size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: `value` has room for the `len` bytes of an int.
-    let result = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            name,
-            (&raw mut value).cast(),
-            &mut len,
-        )
-    };
-    if result == 0 {
-        Ok(value)
-    } else {
-        Err(Errno::last())
-    }
 }

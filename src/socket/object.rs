@@ -1,13 +1,31 @@
 //! The socket behind a live handle: a descriptor and what is known of it. One thread uses it at a time, but for a plain
 //! socket, on which two may send and receive at once: what these touch is the descriptor and counters.
 
+use super::endpoint::Endpoint;
 use super::handle::Handle;
+use super::limit::Bucket;
 use super::readiness::Readiness;
+use super::stats::Stats;
+use super::timeouts::{self, Timeouts};
+use super::tls::Slot;
 use crate::evloop::Interest;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Where a socket's bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Route {
+    /// Straight to the kernel and from it.
+    Plain = 0,
+    /// Through TLS.
+    Tls = 1,
+    /// Straight to the kernel; received are first the bytes that a TLS which is gone had read ahead.
+    LeftOver = 2,
+}
 
 /// A socket.
 #[derive(Debug)]
@@ -17,6 +35,16 @@ pub struct Socket {
     fd: Cell<RawFd>,
     domain: c_int,
     kind: c_int,
+    /// A [`Route`].
+    route: AtomicU8,
+    /// A connect succeeded, or it came from an accept.
+    connected: Cell<bool>,
+    timeouts: Cell<Timeouts>,
+    pub(super) stats: Stats,
+    pub(super) local: Endpoint,
+    pub(super) peer: Endpoint,
+    bucket: Mutex<Bucket>,
+    pub(super) tls: Slot,
     readiness: Arc<Readiness>,
 }
 
@@ -34,6 +62,14 @@ impl Socket {
             fd: Cell::new(fd.into_raw_fd()),
             domain,
             kind,
+            route: AtomicU8::new(Route::Plain as u8),
+            connected: Cell::new(false),
+            timeouts: Cell::new(timeouts::defaults()),
+            stats: Stats::new(),
+            local: Endpoint::default(),
+            peer: Endpoint::default(),
+            bucket: Mutex::default(),
+            tls: Slot::default(),
             readiness: Arc::default(),
         }
     }
@@ -80,8 +116,57 @@ impl Socket {
         self.handle.set(Some(handle));
     }
 
+    /// Where its bytes go.
+    #[inline]
+    pub fn route(&self) -> Route {
+        match self.route.load(Ordering::Relaxed) {
+            0 => Route::Plain,
+            1 => Route::Tls,
+            _ => Route::LeftOver,
+        }
+    }
+
+    /// From now on its bytes go there.
+    pub(super) fn set_route(&self, route: Route) {
+        self.route.store(route as u8, Ordering::Relaxed);
+    }
+
+    /// Whether a receive gives something at once: bytes that TLS holds, or, before its handshake is complete, whether that
+    /// waits for bytes.
+    pub fn tls_wants_read(&self) -> bool {
+        self.route() == Route::Tls && super::tls::wants_read(self)
+    }
+
+    /// Whether a handshake that is not complete waits until it can send.
+    pub fn tls_wants_write(&self) -> bool {
+        self.route() == Route::Tls && super::tls::wants_write(self)
+    }
+
+    pub(super) fn was_connected(&self) -> bool {
+        self.connected.get()
+    }
+
+    pub(super) fn set_connected(&self, connected: bool) {
+        self.connected.set(connected);
+    }
+
+    /// How long it waits, for what.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts.get()
+    }
+
+    /// Changes how long it waits.
+    pub fn set_timeouts(&self, timeouts: Timeouts) {
+        self.timeouts.set(timeouts);
+    }
+
+    pub(super) fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The handle is let go: the descriptor is closed now, whoever still holds the object.
     pub(super) fn end(&self) {
+        self.tls.end();
         self.readiness.end();
         let fd = self.fd.replace(-1);
         if fd >= 0 {

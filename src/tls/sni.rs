@@ -62,6 +62,7 @@ impl Context {
             )));
         }
         self.change(|settings| {
+            self.try_on(&identity)?;
             let mut names = Vec::clone(&settings.names);
             let identity = Arc::new(identity);
             let place = names
@@ -82,6 +83,22 @@ impl Context {
             unsafe { sys::SSL_CTX_set_cert_cb(self.raw(), Some(choose), ptr::null_mut()) };
             Ok(())
         })
+    }
+}
+
+impl Context {
+    /// A pair that OpenSSL would refuse in each handshake (a weak key) is refused now. The write lock is held.
+    fn try_on(&self, identity: &Identity) -> Result<(), Error> {
+        // SAFETY: a live context; the SSL is ours and freed here, NULL is refused before.
+        unsafe {
+            let ssl = ffi::SSL_new(self.raw());
+            if ssl.is_null() {
+                return Err(queue::error("TLS: a new session"));
+            }
+            let done = identity.use_alone(ssl);
+            ffi::SSL_free(ssl);
+            done
+        }
     }
 }
 

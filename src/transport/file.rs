@@ -3,8 +3,7 @@
 
 use super::buffers;
 use super::plain;
-use super::stream::Stream;
-use super::{Stop, Transport};
+use super::{Failure, Stop, Transport};
 use crate::errno::Errno;
 use libc::off_t;
 use std::os::fd::RawFd;
@@ -13,6 +12,78 @@ use std::os::fd::RawFd;
 const MOST: usize = 4 << 20;
 /// Copied at a time: records that are sent together.
 const PIECE: usize = 64 * 1024;
+
+/// As [`Transport::send_file`], for a plain socket that is no transport's: it may block.
+pub fn send_plain(
+    socket: RawFd,
+    file: RawFd,
+    offset: Option<&mut off_t>,
+    count: usize,
+) -> Result<usize, Stop> {
+    let mut place = Place::new(offset)?;
+    match mapped(socket, file, &mut place, count) {
+        None | Some(Ok(0)) => {}
+        Some(answer) => return told(answer),
+    }
+    match place.start(file) {
+        Ok(start) => {
+            let write = |bytes: &[u8]| send_waiting(socket, bytes);
+            copied(write, file, start, place, count, PIECE)
+        }
+        Err(Errno(libc::ESPIPE)) if matches!(place, Place::Position) && is_pipe(file) => {
+            told(splice_to(socket, file, count))
+        }
+        Err(errno) => Err(Stop::Refused(errno)),
+    }
+}
+
+/// Sends as the socket's mode says.
+fn send_waiting(socket: RawFd, bytes: &[u8]) -> Result<usize, Stop> {
+    loop {
+        // SAFETY: readable for its length.
+        let sent = unsafe {
+            libc::send(
+                socket,
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                libc::MSG_NOSIGNAL,
+            )
+        };
+        match usize::try_from(sent) {
+            Ok(count) => return Ok(count),
+            Err(_) => match Errno::last() {
+                Errno(libc::EINTR) => {}
+                errno => return told(Err(errno)),
+            },
+        }
+    }
+}
+
+/// Moves up to `count` bytes from a pipe into a socket; EAGAIN also while the pipe is empty.
+pub fn splice_to(socket: RawFd, pipe: RawFd, count: usize) -> Result<usize, Errno> {
+    #[cfg(target_os = "linux")]
+    {
+        let none = std::ptr::null_mut();
+        const FLAGS: libc::c_uint = libc::SPLICE_F_NONBLOCK;
+        // SAFETY: no memory is involved: both offsets are NULL.
+        let send = |room| unsafe { libc::splice(pipe, none, socket, none, room, FLAGS) };
+        from_kernel(count, send).unwrap_or(Err(Errno(libc::EINVAL)))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (socket, pipe, count);
+        Err(Errno(libc::EINVAL))
+    }
+}
+
+/// The kernel's answer about a socket that is no transport's.
+fn told(answer: Result<usize, Errno>) -> Result<usize, Stop> {
+    answer.map_err(|errno| match errno.would_block() {
+        true => Stop::Blocked,
+        false if is_sockets(errno) => Stop::Failed(Failure::io(errno)),
+        false => Stop::Refused(errno),
+    })
+}
 
 /// See [`Transport::send_file`].
 pub(super) fn send(
@@ -23,17 +94,13 @@ pub(super) fn send(
 ) -> Result<usize, Stop> {
     transport.stream.check_writable()?;
     let count = count.min(MOST);
-    let mut place = match offset {
-        Some(offset) if *offset < 0 => return Err(Stop::Refused(Errno(libc::EINVAL))),
-        Some(offset) => Place::Offset(offset),
-        None => Place::Position,
-    };
+    let mut place = Place::new(offset)?;
     if transport.secure.is_none() {
         transport.send_first_bytes_first()?;
-        match mapped(&transport.stream, file, &mut place, count)? {
+        match mapped(transport.fd(), file, &mut place, count) {
             // The end of the file, or one that the kernel cannot map: a read tells.
-            0 => {}
-            sent => return Ok(sent),
+            None | Some(Ok(0)) => {}
+            Some(answer) => return plain::sent(&transport.stream, answer),
         }
     }
     match place.start(file) {
@@ -77,7 +144,15 @@ enum Place<'a> {
     Position,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    fn new(offset: Option<&'a mut off_t>) -> Result<Place<'a>, Stop> {
+        match offset {
+            Some(offset) if *offset < 0 => Err(Stop::Refused(Errno(libc::EINVAL))),
+            Some(offset) => Ok(Place::Offset(offset)),
+            None => Ok(Place::Position),
+        }
+    }
+
     /// The first byte to read. ESPIPE where the file has no places, EBADF.
     fn start(&self, file: RawFd) -> Result<off_t, Errno> {
         // SAFETY: no memory is involved; any number is safe as a descriptor.
@@ -100,39 +175,35 @@ impl Place<'_> {
     }
 }
 
-/// By sendfile: 0 at the end of the file, and where this is no file for it.
+/// By sendfile: 0 at the end of the file; `None` where this is no file for it.
 #[cfg(target_os = "linux")]
 fn mapped(
-    stream: &Stream,
+    socket: RawFd,
     file: RawFd,
     place: &mut Place<'_>,
     count: usize,
-) -> Result<usize, Stop> {
+) -> Option<Result<usize, Errno>> {
     let offset = match place {
         Place::Offset(offset) => std::ptr::from_mut::<off_t>(offset),
         Place::Position => std::ptr::null_mut(),
     };
     // SAFETY: `offset` is NULL or points to an offset of the caller's, which nothing else uses during the call.
-    let send = |room| unsafe { libc::sendfile(stream.fd(), file, offset, room) };
-    from_kernel(stream, count, send).map_or(Ok(0), |answer| answer)
+    let send = |room| unsafe { libc::sendfile(socket, file, offset, room) };
+    from_kernel(count, send)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn mapped(_: &Stream, _: RawFd, _: &mut Place<'_>, _: usize) -> Result<usize, Stop> {
-    Ok(0)
+fn mapped(_: RawFd, _: RawFd, _: &mut Place<'_>, _: usize) -> Option<Result<usize, Errno>> {
+    None
 }
 
 /// Runs a system call that moves bytes into the stream's socket. `None` where the answer is not the socket's: about the
 /// file, or that this kind of file is not for this call.
 #[cfg(target_os = "linux")]
-fn from_kernel(
-    stream: &Stream,
-    count: usize,
-    mut call: impl FnMut(usize) -> isize,
-) -> Option<Result<usize, Stop>> {
+fn from_kernel(count: usize, mut call: impl FnMut(usize) -> isize) -> Option<Result<usize, Errno>> {
     use super::faults::{allowance, Side};
     let Some(room) = allowance(Side::Send, count) else {
-        return Some(Err(Stop::Blocked));
+        return Some(Err(Errno(libc::EAGAIN)));
     };
     let answer = super::sigpipe::without(|| loop {
         match usize::try_from(call(room)) {
@@ -144,14 +215,12 @@ fn from_kernel(
         }
     });
     match answer {
-        Ok(0) => Some(Ok(0)),
         Err(errno) if !errno.would_block() && !is_sockets(errno) => None,
-        answer => Some(plain::sent(stream, answer)),
+        answer => Some(answer),
     }
 }
 
 /// Whether this errno of a call with a file and a socket is about the socket.
-#[cfg(target_os = "linux")]
 fn is_sockets(errno: Errno) -> bool {
     matches!(
         errno.0,
@@ -227,13 +296,10 @@ fn piped(transport: &Transport, file: RawFd, count: usize) -> Result<usize, Stop
     }
     #[cfg(target_os = "linux")]
     if transport.secure.is_none() {
-        let (socket, none) = (transport.fd(), std::ptr::null_mut());
-        const FLAGS: libc::c_uint = libc::SPLICE_F_NONBLOCK;
-        // SAFETY: no memory is involved: both offsets are NULL.
-        let send = |room| unsafe { libc::splice(file, none, socket, none, room, FLAGS) };
-        return match from_kernel(&transport.stream, count, send) {
-            Some(answer) => answer,
-            None => Err(Stop::Refused(Errno(libc::EINVAL))),
+        return match splice_to(transport.fd(), file, count) {
+            Ok(0) => Ok(0),
+            Err(errno) if !errno.would_block() && !is_sockets(errno) => Err(Stop::Refused(errno)),
+            answer => plain::sent(&transport.stream, answer),
         };
     }
     // Only where all that is read is taken: TLS with nothing in its queue takes whole records.

@@ -39,6 +39,7 @@ mod warm;
 
 #[cfg(feature = "tls")]
 pub use attached::Attached;
+pub use file::{send_plain as send_file, splice_to};
 pub use halt::{Halt, Patience};
 #[cfg(not(feature = "tls"))]
 pub use secure::{release_idle_buffers, Attached};

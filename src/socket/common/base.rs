@@ -1,9 +1,8 @@
 //! The record under a socket: a descriptor, closed with it, and its own address.
 
-use super::{set_option, Error, Kind};
+use super::{Error, Kind};
 use crate::errno::Errno;
-use crate::socket::descriptor;
-use crate::socket::life;
+use crate::socket::{endpoint, life, option};
 use socket2::SockAddr;
 use std::ffi::c_int;
 use std::net::IpAddr;
@@ -40,16 +39,7 @@ impl Base {
 
     /// Asks the kernel for its own address.
     pub fn refresh_local(&self) {
-        // SAFETY: the closure's storage is large enough for every address, and `len` says so.
-        let asked = unsafe {
-            SockAddr::try_init(|storage, len| {
-                match libc::getsockname(self.fd(), storage.cast(), len) {
-                    0 => Ok(()),
-                    _ => Err(std::io::Error::last_os_error()),
-                }
-            })
-        };
-        let local = asked.ok().map(|((), address)| address);
+        let local = endpoint::ask(self.fd(), libc::getsockname);
         *self.local.lock().unwrap_or_else(PoisonError::into_inner) = local;
     }
 
@@ -68,7 +58,7 @@ impl Base {
         kind: Kind,
     ) -> Result<(), Error> {
         let what = format!("setsockopt (level {level}, option {name})");
-        set_option(self.fd(), level, name, &value, &what, kind)
+        self.set(level, name, &value, &what, kind)
     }
 
     /// How many routers what it sends may pass.
@@ -81,15 +71,17 @@ impl Base {
                 return Err(Error::new(kind, Errno(libc::EAFNOSUPPORT), text));
             }
         };
-        set_option(self.fd(), level, name, &ttl, "the limit of hops", kind)
+        self.set(level, name, &ttl, "the limit of hops", kind)
     }
 
     /// Has calls on it return at once where they would wait, or wait.
     pub fn set_nonblocking(&self, on: bool, kind: Kind) -> Result<(), Error> {
-        descriptor::set_nonblocking(self.fd(), on).map_err(|errno| {
-            let what = format!("the mode of descriptor {}", self.fd());
-            Error::system(kind, what, errno)
-        })
+        option::set_nonblocking(self.fd(), on)
+            .map(|_| ())
+            .map_err(|errno| {
+                let what = format!("the mode of descriptor {}", self.fd());
+                Error::system(kind, what, errno)
+            })
     }
 
     /// Enters a multicast group or leaves it. `interface`: its address or name, `None` for any; of an IPv6 group any.
@@ -117,7 +109,7 @@ impl Base {
                     Some(Ok(at)) => membership.imr_address = in_addr(at),
                     Some(Err(_)) => membership.imr_ifindex = index(interface, kind.clone())?,
                 }
-                set_option(self.fd(), libc::IPPROTO_IP, name, &membership, &what, kind)
+                self.set(libc::IPPROTO_IP, name, &membership, &what, kind)
             }
             Ok(IpAddr::V6(address)) => {
                 let name = match enters {
@@ -130,17 +122,26 @@ impl Base {
                     },
                     ipv6mr_interface: 0,
                 };
-                set_option(
-                    self.fd(),
-                    libc::IPPROTO_IPV6,
-                    name,
-                    &membership,
-                    &what,
-                    kind,
-                )
+                self.set(libc::IPPROTO_IPV6, name, &membership, &what, kind)
             }
             Err(_) => Err(Error::invalid(kind, format!("{what}: it is no address"))),
         }
+    }
+}
+
+impl Base {
+    fn set<T: Copy>(
+        &self,
+        level: c_int,
+        name: c_int,
+        value: &T,
+        what: &str,
+        kind: Kind,
+    ) -> Result<(), Error> {
+        option::set(self.fd(), level, name, value).map_err(|errno| {
+            let what = format_args!("{what} of descriptor {}", self.fd());
+            Error::system(kind, what, errno)
+        })
     }
 }
 

@@ -1,13 +1,12 @@
 //! Names to addresses, by the one resolver, and back.
 
-use super::names;
+use super::{names, process};
 use super::{Error, Kind};
-use crate::clock::Nanos;
 use crate::dns::{self, Address, Query};
 use crate::errno::Errno;
+use crate::socket::endpoint;
 use socket2::SockAddr;
 use std::ffi::{c_char, c_int, CStr, CString};
-use std::net::SocketAddr;
 
 /// What is wanted of the addresses, as in a `struct addrinfo` of hints.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +50,7 @@ pub fn addresses(
                 literal
                     .ok_or_else(|| failed(&"it is no address, and AI_NUMERICHOST was asked for"))?
             } else {
-                dns::wait_for(asked, name_limit())
+                dns::wait_for(asked, process::name_limit())
             }
             .map_err(|error| failed(&error))?
             .to_vec()
@@ -76,11 +75,6 @@ pub fn addresses(
             &"it has no address of the family that was asked for",
         ))
     }
-}
-
-/// How long a name may take.
-fn name_limit() -> Option<Nanos> {
-    Some(5_000 * crate::socket::timers::MILLI)
 }
 
 /// An address from C.
@@ -118,12 +112,9 @@ pub fn numeric(address: &SockAddr) -> Result<(CString, u16), Error> {
             "an address of neither IPv4 nor IPv6",
         )
     };
-    let of = address.as_socket().ok_or_else(none)?;
-    let text = match of {
-        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
-        other => other.ip().to_string(),
-    };
-    Ok((CString::new(text).map_err(|_| none())?, of.port()))
+    let port = address.as_socket().ok_or_else(none)?.port();
+    let (text, _) = endpoint::text(address).ok_or_else(none)?;
+    Ok((text, port))
 }
 
 /// Room for a text, of a program's.
