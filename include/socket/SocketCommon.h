@@ -43,10 +43,11 @@ void SocketCommon_setup_hints(struct addrinfo *hints, int socktype, int flags);
  *
  * `host`: a name or an address, which needs no lookup; NULL stands for this machine, for all its addresses where the
  * hints have AI_PASSIVE. `hints`: family, type, protocol, AI_PASSIVE and AI_NUMERICHOST are heard; NULL for none.
- * `family`: the answer counts only if an entry is of this one; AF_UNSPEC for any. A lookup waits as long as the
- * process's default time-out for names says.
+ * `family`: the answer counts only if an entry is of this one; AF_UNSPEC for any. A lookup takes as long as
+ * SocketCommon_get_dns_timeout says.
  *
- * Where nothing is found, or host or port are none: raises `x` if `use_exceptions`, else returns -1.
+ * Where nothing is found (errno EAI_FAIL), or host or port are none (EINVAL): raises `x` if `use_exceptions`, else
+ * returns -1.
  */
 int SocketCommon_resolve_address(const char *host, int port, const struct addrinfo *hints, struct addrinfo **res,
                                  Except_T x, int family, int use_exceptions);

@@ -100,6 +100,14 @@ pub unsafe fn read(
         })
     }
     .map_err(|_| Error::invalid(Kind::Common, "there is no address"))?;
+    let least = match i32::from(read.family()) {
+        libc::AF_INET => size_of::<libc::sockaddr_in>(),
+        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+        _ => 0,
+    };
+    if there < least {
+        return Err(Error::invalid(Kind::Common, "the address is cut short"));
+    }
     Ok(read)
 }
 
