@@ -42,6 +42,7 @@ pub mod socket_pool_statistics;
 pub mod socket_stats;
 pub mod socket_time;
 pub mod socket_timer;
+pub mod socket_tls;
 pub mod socket_tls_config;
 pub mod socket_tls_context;
 pub mod socket_tls_types;

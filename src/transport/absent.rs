@@ -85,7 +85,9 @@ macro_rules! unreachable_public_methods {
 
 impl Attached {
     unreachable_public_methods! {
+        put_ahead(Vec<u8>) -> ();
         session() -> &tls::Session;
+        check() -> Result<(), Halt>;
         is_ready() -> bool;
         is_busy() -> bool;
         wants() -> Interest;
