@@ -45,6 +45,7 @@ pub mod socket_timer;
 pub mod socket_tls;
 pub mod socket_tls_config;
 pub mod socket_tls_context;
+pub mod socket_tls_info;
 pub mod socket_tls_types;
 pub mod socket_unix;
 pub mod tls_types;

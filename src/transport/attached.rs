@@ -403,6 +403,32 @@ impl Attached {
         }
     }
 
+    /// One step of a renegotiation that OpenSSL was asked for; never waits.
+    pub fn renegotiate(&self) -> Result<(), Halt> {
+        let busy = self.enter_ready(Patience::None)?;
+        // SAFETY: the SSL is alive.
+        let said = self
+            .engine
+            .call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) });
+        let said = match said {
+            Said::Done => match self.session().confirm() {
+                Ok(()) => Said::Done,
+                Err(failure) => Said::Failed(failure),
+            },
+            said => said,
+        };
+        drop(busy);
+        match (said, self.engine.cancelled.get()) {
+            (Said::Done, false) => Ok(()),
+            (said, _) => {
+                if matches!(said, Said::Failed(_)) {
+                    self.engine.broken.set(true);
+                }
+                Err(self.halt(said))
+            }
+        }
+    }
+
     /// Sends close_notify, once, behind what is pending; never waits. Reading may go on.
     pub fn close_notify(&self) -> Result<(), Halt> {
         if self.leave.get() == Leave::Taken {

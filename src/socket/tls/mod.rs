@@ -6,8 +6,10 @@
 //!
 //! - [`shake`]: the handshake, by steps and in loops
 //! - [`moves`]: bytes, for `SocketTLS_*` and for the plain calls that are routed here
+//! - [`info`]: what it tells of its TLS and its peer
 //! - [`leave`]: close_notify, in one direction or both, and back to plain
 
+pub mod info;
 mod leave;
 mod moves;
 mod shake;
@@ -80,6 +82,8 @@ pub(super) struct Slot {
     live: RefCell<Option<Rc<Live>>>,
     /// Bytes of the wire that a TLS which is gone had read ahead.
     left: RefCell<Vec<u8>>,
+    /// What the program has addresses of.
+    told: info::Told,
 }
 
 impl fmt::Debug for Slot {
