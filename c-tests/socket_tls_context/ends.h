@@ -100,7 +100,8 @@ __attribute__((unused)) static int accept_all(int preverify_ok, X509_STORE_CTX *
 }
 
 /* The certificate that the client is shown, whether it is for the name or not. */
-__attribute__((unused)) static SocketTLS_CertInfo certificate(SocketTLSContext_T client, SocketTLSContext_T server, const char *name) {
+__attribute__((unused)) static SocketTLS_CertInfo certificate(SocketTLSContext_T client, SocketTLSContext_T server,
+                                                              const char *name) {
     SocketTLS_CertInfo info;
     SocketTLSContext_set_verify_callback(client, accept_all, NULL);
     struct ends *ends = connected(client, server, name);

@@ -183,7 +183,8 @@ TEST(chains_and_files_of_the_table_have_a_limit) {
     SocketTLSContext_T server = a_server();
     const char *pem = cert("server.pem"), *key = cert("server.key");
     SocketTLSContext_add_certificate(server, "a.test.example", chain_of(9), key);
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "more than 10", SocketTLSContext_add_certificate(server, "b.test.example", chain_of(10), key));
+    CHECK_RAISES_SAYING(SocketTLS_Failed, "more than 10",
+                        SocketTLSContext_add_certificate(server, "b.test.example", chain_of(10), key));
     size_t most = SOCKET_TLS_MAX_CERT_FILE_SIZE;
     SocketTLSContext_add_certificate(server, "a.test.example", of_size("server.pem", most), of_size("server.key", most));
     CHECK_RAISES_SAYING(SocketTLS_Failed, "1 MiB",
