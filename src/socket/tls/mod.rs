@@ -166,11 +166,6 @@ fn drop_tls(socket: &Socket, live: &Live) {
     publish(socket);
 }
 
-/// Whether TLS is on the socket: from `enable` until it is disabled or shut down.
-pub fn is_enabled(socket: &Socket) -> bool {
-    socket.route() == Route::Tls
-}
-
 /// Whom a client expects; before its handshake.
 pub fn set_hostname(socket: &Socket, name: &str) -> Result<(), Error> {
     let live = socket
