@@ -270,6 +270,23 @@ impl Attached {
         Err(self.halt(said))
     }
 
+    /// Whether a read may still give bytes: neither end nor failure is what comes next. What is decrypted by this stays to be read,
+    /// but the kernel does not tell of it any more.
+    pub fn has_more(&self) -> bool {
+        let mut byte = 0u8;
+        let mut count = 0;
+        let Ok(busy) = self.enter_ready(Patience::None) else {
+            // Somebody further up the stack is using it.
+            return self.is_busy();
+        };
+        // SAFETY: the SSL is alive, there is room for one byte, and `count` is a place for a size.
+        let said = self.engine.move_bytes(|ssl| unsafe {
+            ffi::SSL_peek_ex(ssl, (&raw mut byte).cast(), 1, &mut count)
+        });
+        drop(busy);
+        matches!(said, Said::Done | Said::WantRead | Said::WantWrite)
+    }
+
     /// Writes bytes of one record: at least one, or `Halt`. What is reported, the kernel has. After `Blocked` OpenSSL may
     /// hold a record of these bytes: the same ones come next.
     #[inline]

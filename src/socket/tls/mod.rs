@@ -61,6 +61,11 @@ impl Live {
         self.attached.is_ready()
     }
 
+    /// Whether a receive may still give bytes.
+    pub(super) fn has_more(&self) -> bool {
+        self.attached.has_more()
+    }
+
     pub(super) fn context(&self) -> &Arc<Context> {
         &self.context
     }
