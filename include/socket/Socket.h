@@ -142,6 +142,62 @@ const char *Socket_getlocaladdr(Socket_T socket);
 int Socket_getlocalport(Socket_T socket);
 
 /**
+ * As Socket_bind, to the first address of a list (of getaddrinfo, or of this library) that can be bound to; those of
+ * another family than the socket's are passed over. The list stays the caller's.
+ *
+ * Raises Socket_Failed for all failures: EADDRINUSE and its like too, EINVAL for NULL.
+ */
+void Socket_bind_with_addrinfo(Socket_T socket, struct addrinfo *list);
+
+/**
+ * As Socket_connect, to the first address of a list (of getaddrinfo, or of this library) that can be reached; those of
+ * another family than the socket's are passed over. The list stays the caller's.
+ *
+ * Raises Socket_Failed for all failures: ECONNREFUSED and its like too, EINVAL for NULL. errno is EINPROGRESS where the
+ * connection is on its way.
+ */
+void Socket_connect_with_addrinfo(Socket_T socket, struct addrinfo *list);
+
+/**
+ * A new TCP socket of IPv4 that listens, as Socket_new, Socket_bind and Socket_listen; to be ended with Socket_free.
+ *
+ * Raises Socket_Failed for all failures, EADDRINUSE and its like too.
+ */
+Socket_T Socket_listen_tcp(const char *host, int port, int backlog);
+
+/**
+ * A new TCP socket of IPv4 that connects, as Socket_new and Socket_connect with `timeout_ms` as its connect_timeout_ms
+ * (0: as long as the system tries); to be ended with Socket_free. As there, what may pass does not raise: errno tells,
+ * and Socket_isconnected is 0.
+ *
+ * Raises Socket_Failed as Socket_connect.
+ */
+Socket_T Socket_connect_tcp(const char *host, int port, int timeout_ms);
+
+/**
+ * Makes the socket non-blocking and starts to connect it to an IP address, without waiting: 0 when it is connected at
+ * once, 1 when that is on its way (the socket becomes writable).
+ *
+ * Raises Socket_Failed: `ip_address` is NULL or no address (EINVAL), `port` out of range, and what connect(2) fails
+ * with.
+ */
+int Socket_connect_nonblocking(Socket_T socket, const char *ip_address, int port);
+
+/**
+ * A new handle on a copy of the descriptor, close-on-exec; TLS is not copied. To be ended with Socket_free.
+ *
+ * Raises Socket_Failed: what fcntl(2) fails with.
+ */
+Socket_T Socket_dup(Socket_T socket);
+
+/**
+ * As Socket_dup, with this number for the descriptor: what was open under it is closed.
+ *
+ * Raises Socket_Failed: a number that is negative or the socket's own (EINVAL), what dup3(2) fails with.
+ */
+Socket_T Socket_dup2(Socket_T socket, int target_fd);
+
+/**
  * Sends bytes, through TLS where it is enabled: how many were taken, which may be fewer than `len`. 0 with errno EAGAIN
  * when it would block (a non-blocking socket, or the time of Socket_settimeout is over).
  *
