@@ -2,9 +2,6 @@
 #include "../harness.h"
 #include "core/Except.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 static const Except_T First = {&First, "the first"};
 static const Except_T Second = {&Second, "the second"};
 
@@ -206,109 +203,6 @@ TEST(in_a_handler_the_enclosing_frame_is_on_top) {
     END_TRY;
 }
 
-/* ---- Ways out of a body ------------------------------------------------------------------------------------------- */
-
-static int evaluated_with(Except_Frame *outer) {
-    CHECK_PTR(Except_stack, outer);
-    return 42;
-}
-static int returns_by_macro(void) {
-    Except_Frame *const outer = Except_stack;
-    TRY
-        if (outer == outer) RETURN evaluated_with(outer);
-    ELSE
-        return -1;
-    FINALLY
-        return -2;
-    END_TRY;
-    return -3;
-}
-static void returns_nothing(volatile int *reached) {
-    TRY
-        *reached = 1;
-        RETURN;
-    FINALLY
-        *reached = -1;
-    END_TRY;
-    *reached = -2;
-}
-static int returns_from_a_handler(void) {
-    TRY raises(&First);
-    EXCEPT (First) RETURN 7;
-    END_TRY;
-    return -1;
-}
-static int returns_plainly(int how) {
-    TRY
-        if (how == 0) return 1;
-        if (how == 1) goto out;
-        raises(&First);
-    EXCEPT (First)
-        return 3;
-    END_TRY;
-    return -1;
-out:
-    CHECK_PTR_NULL(Except_stack);
-    return 2;
-}
-
-TEST(return_unlinks_the_frame) {
-    volatile int reached = 0;
-    CHECK_INT(returns_by_macro(), 42);
-    returns_nothing(&reached);
-    CHECK_INT(reached, 1);
-    CHECK_INT(returns_from_a_handler(), 7);
-    CHECK_PTR_NULL(Except_stack);
-    TRY
-        Except_Frame *const mine = Except_stack;
-        CHECK_INT(returns_by_macro(), 42);
-        CHECK_INT(returns_from_a_handler(), 7);
-        CHECK_PTR(Except_stack, mine);
-    END_TRY;
-}
-
-TEST(plain_return_and_goto_leave_no_frame_behind) {
-    CHECK_INT(returns_plainly(0), 1);
-    CHECK_PTR_NULL(Except_stack);
-    CHECK_INT(returns_plainly(1), 2);
-    CHECK_INT(returns_plainly(2), 3);
-    CHECK_PTR_NULL(Except_stack);
-}
-
-TEST(break_and_continue_leave_the_statement_alone) {
-    volatile int rounds = 0, after = 0, finally = 0;
-    for (volatile int i = 0; i < 3; i++) {
-        rounds++;
-        TRY
-            if (i == 0) break;
-            if (i == 1) continue;
-        FINALLY
-            finally++;
-        END_TRY;
-        CHECK_PTR_NULL(Except_stack);
-        after++;
-    }
-    CHECK_INT(rounds, 3);
-    CHECK_INT(after, 3);
-    CHECK_INT(finally, 1);
-    /* In a handler, too. */
-    TRY raises(&First); EXCEPT (First) break; FINALLY finally++; END_TRY;
-    CHECK_INT(finally, 1);
-}
-
-TEST(an_outer_loop_is_left_by_goto) {
-    volatile int i;
-    for (i = 0; i < 10; i++)
-        TRY
-            if (i == 4) goto done;
-        ELSE
-            FAIL("nothing was raised");
-        END_TRY;
-done:
-    CHECK_INT(i, 4);
-    CHECK_PTR_NULL(Except_stack);
-}
-
 /* ---- Objects ------------------------------------------------------------------------------------------------------ */
 
 TEST(a_static_object_of_a_function_is_one) {
@@ -380,72 +274,6 @@ TEST(no_reason_and_no_place_are_no_harm) {
         CHECK_STR(Except_frame.file, "unknown");
         CHECK_INT(Except_frame.line, 0);
     END_TRY;
-}
-
-/* ---- Many ---------------------------------------------------------------------------------------------------------- */
-
-TEST(nested_in_a_loop) {
-    volatile int inner = 0, outer = 0;
-    for (volatile int i = 0; i < 1000; i++) {
-        TRY
-            TRY
-                if (i % 2) raises(&First);
-                raises(&Second);
-            EXCEPT (First)
-                inner++;
-            END_TRY;
-        EXCEPT (Second)
-            outer++;
-        END_TRY;
-    }
-    CHECK_INT(inner, 500);
-    CHECK_INT(outer, 500);
-    CHECK_PTR_NULL(Except_stack);
-}
-
-static int deep(int depth) {
-    volatile int caught = 0;
-    if (depth == 0) raises(&First);
-    TRY
-        deep(depth - 1);
-    EXCEPT (First)
-        caught = 1;
-    END_TRY;
-    /* Each level handles it, and raises it anew. */
-    if (caught) raises(&First);
-    return 0;
-}
-
-TEST(through_many_levels) {
-    volatile int caught = 0;
-    TRY deep(200); EXCEPT (First) caught = 1; END_TRY;
-    CHECK_INT(caught, 1);
-}
-
-static long resident_pages(void) {
-    long all = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    CHECK_PTR_NOT_NULL(f);
-    CHECK_INT(fscanf(f, "%ld %ld", &all, &resident), 2);
-    fclose(f);
-    return resident;
-}
-
-TEST(a_million_raises_take_no_memory) {
-    const int count = small(1000000, 20000);
-    volatile long before = 0;
-    char *volatile place = NULL;
-    for (volatile int i = 0; i < count; i++) {
-        TRY raises(&First); EXCEPT (First) FINALLY END_TRY;
-        char here;
-        if (i == 1000) {
-            before = resident_pages();
-            place = &here;
-        } else if (i > 1000) {
-            CHECK(place == &here);
-        }
-    }
-    CHECK_CMP(resident_pages() - before, <=, 256);
 }
 
 TEST_MAIN

@@ -271,6 +271,23 @@ int SocketPool_drain_wait(SocketPool_T pool, int timeout_ms);
 void SocketPool_set_drain_callback(SocketPool_T pool, SocketPool_DrainCallback cb, void *data);
 
 /**
+ * Accepts connections that are waiting at `server`, up to `max` (1 to 1000) and as far as there is room, without
+ * waiting, and adds them; how many. They are non-blocking, and the program's to free: `accepted` gets their handles. 0
+ * when none are waiting, when the pool is full or does not run, when something is NULL, `max` is out of range or above
+ * `capacity`. Raises nothing.
+ */
+int SocketPool_accept_batch(SocketPool_T pool, Socket_T server, int max, size_t capacity, Socket_T *accepted);
+
+/**
+ * Accepts one connection from `server`, as its mode says, which is not added. NULL when none is waiting, when the pool
+ * does not run, and when the rate or the number of connections from its address is used up: then it is closed, or left
+ * waiting. It counts for its address until it is removed from the pool, or SocketPool_release_ip takes it back.
+ *
+ * Raises SocketPool_Failed for NULL, and Socket_Failed as Socket_accept does.
+ */
+Socket_T SocketPool_accept_limited(SocketPool_T pool, Socket_T server);
+
+/**
  * 1 when the pool is running and a connection from `client_ip` (NULL: from anywhere) would be let in now, by the rate
  * and the number for its address; else 0. Nothing is counted.
  */

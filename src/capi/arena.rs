@@ -27,15 +27,13 @@ pub(super) unsafe fn arena<'a>(arena: Arena_T) -> Result<&'a Arena, Error> {
 /// Raises Arena_Failed when there is no memory.
 #[no_mangle]
 pub unsafe extern "C" fn Arena_new() -> Arena_T {
-    raising(c"Arena_new", || Ok(Box::into_raw(Box::new(Arena::new()))))
+    raising(c"Arena_new", || Arena::boxed().map(Box::into_raw))
 }
 
 /// As Arena_new, for use by one thread at a time.
 #[no_mangle]
 pub unsafe extern "C" fn Arena_new_unlocked() -> Arena_T {
-    raising(c"Arena_new_unlocked", || {
-        Ok(Box::into_raw(Box::new(Arena::new())))
-    })
+    raising(c"Arena_new_unlocked", || Arena::boxed().map(Box::into_raw))
 }
 
 /// Gives an arena's memory back, all of it, and stores NULL. What stands on it (pools, buffers) must be freed before. NULL and

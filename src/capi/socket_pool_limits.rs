@@ -1,7 +1,10 @@
-//! `pool/SocketPool.h`: which connections a pool lets in. Must not know how they are counted.
+//! `pool/SocketPool.h`: which connections a pool lets in, and from where. Must not know how they are counted.
 
 use super::raise::raising;
+use super::socket::{find, Socket_T};
 use super::socket_pool::{given, SocketPool_T};
+use crate::socket::pool::MOST_AT_ONCE;
+use crate::socket::{Error, Kind};
 use std::borrow::Cow;
 use std::ffi::{c_char, c_int, CStr};
 
@@ -12,6 +15,71 @@ use std::ffi::{c_char, c_int, CStr};
 unsafe fn text<'a>(ip: *const c_char) -> Option<Cow<'a, str>> {
     // SAFETY: not NULL, and the caller's promise.
     (!ip.is_null()).then(|| unsafe { CStr::from_ptr(ip) }.to_string_lossy())
+}
+
+/// Accepts connections that are waiting at `server`, up to `max` (1 to 1000) and as far as there is room, without waiting, and
+/// adds them; how many. They are non-blocking, and the program's to free: `accepted` gets their handles. 0 when none are
+/// waiting, when the pool is full or does not run, when something is NULL, `max` is out of range or above `capacity`. Raises
+/// nothing.
+///
+/// # Safety
+/// `pool` is NULL or was not freed; `accepted` is NULL or has room for `capacity` handles.
+#[no_mangle]
+pub unsafe extern "C" fn SocketPool_accept_batch(
+    pool: SocketPool_T,
+    server: Socket_T,
+    max: c_int,
+    capacity: usize,
+    accepted: *mut Socket_T,
+) -> c_int {
+    raising(c"SocketPool_accept_batch", || {
+        let most = match usize::try_from(max) {
+            Ok(most @ 1..=MOST_AT_ONCE) => most,
+            _ => return Ok(0),
+        };
+        let Some(server) = find(server).filter(|_| capacity >= most) else {
+            return Ok(0);
+        };
+        if pool.is_null() || accepted.is_null() {
+            return Ok(0);
+        }
+        // SAFETY: the caller's promise.
+        let pool = unsafe { given("SocketPool_accept_batch", pool) }?;
+        let taken = pool.accept_batch(&server, most);
+        for (at, handle) in taken.iter().enumerate() {
+            // SAFETY: `most` at most, and the caller's promise.
+            unsafe { *accepted.add(at) = *handle };
+        }
+        // At most 1000.
+        Ok(taken.len() as c_int)
+    })
+}
+
+/// Accepts one connection from `server`, as its mode says, which is not added. NULL when none is waiting, when the pool does
+/// not run, and when the rate or the number of connections from its address is used up: then it is closed, or left waiting.
+/// It counts for its address until it is removed from the pool, or SocketPool_release_ip takes it back.
+///
+/// Raises SocketPool_Failed for NULL, and Socket_Failed as Socket_accept does.
+///
+/// # Safety
+/// `pool` is NULL or was not freed.
+#[no_mangle]
+pub unsafe extern "C" fn SocketPool_accept_limited(
+    pool: SocketPool_T,
+    server: Socket_T,
+) -> Socket_T {
+    raising(c"SocketPool_accept_limited", || {
+        // SAFETY: the caller's promise.
+        let pool = unsafe { given("SocketPool_accept_limited", pool) }?;
+        let server = find(server).ok_or_else(|| {
+            Error::invalid(
+                Kind::Pool,
+                "SocketPool_accept_limited: the server is NULL or was freed",
+            )
+        })?;
+        let accepted = pool.accept_limited(&server)?;
+        Ok(accepted.map_or(std::ptr::null(), std::ptr::from_ref))
+    })
 }
 
 /// 1 when the pool is running and a connection from `client_ip` (NULL: from anywhere) would be let in now, by the rate and

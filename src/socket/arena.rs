@@ -95,6 +95,21 @@ impl Arena {
         Arena::default()
     }
 
+    /// As [`new`](Arena::new), in memory of its own; ENOMEM where there is none.
+    pub fn boxed() -> Result<Box<Arena>, Error> {
+        // SAFETY: an arena is not of size zero.
+        let place = unsafe { alloc(Layout::new::<Arena>()) }.cast::<Arena>();
+        if place.is_null() {
+            let no_memory = Errno(libc::ENOMEM);
+            return Err(Error::system(Kind::Arena, "a new arena", no_memory));
+        }
+        // SAFETY: just allocated as a box would have it, and written before anyone reads it.
+        unsafe {
+            place.write(Arena::new());
+            Ok(Box::from_raw(place))
+        }
+    }
+
     fn chunks(&self) -> MutexGuard<'_, Chunks> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,7 @@ use super::tls;
 use crate::errno::Errno;
 use crate::transport::Patience;
 use std::ffi::c_int;
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
@@ -72,10 +73,18 @@ pub unsafe fn send_pieces(handle: &'static Handle, pieces: &[Piece], flags: c_in
         return Err(freed());
     };
     if route == Route::Tls {
-        // SAFETY: IoSlice is documented to be an iovec; the pieces are readable.
-        let pieces = unsafe { std::slice::from_raw_parts(pieces.as_ptr().cast(), pieces.len()) };
+        // An empty one may be NULL, which no slice is.
+        let pieces = pieces.iter().filter(|piece| piece.iov_len > 0);
+        // SAFETY: not NULL (`total`), and readable, the caller promises.
+        let slice = |piece: &Piece| unsafe {
+            IoSlice::new(std::slice::from_raw_parts(
+                piece.iov_base.cast(),
+                piece.iov_len,
+            ))
+        };
+        let pieces: Vec<IoSlice<'_>> = pieces.map(slice).collect();
         return through_tls(handle, |socket| {
-            sent_by_tls(socket, tls::send_pieces(socket, pieces, patience(flags)))
+            sent_by_tls(socket, tls::send_pieces(socket, &pieces, patience(flags)))
         });
     }
     let message = message(pieces);

@@ -51,7 +51,7 @@ mod readiness;
 mod stats;
 mod timeouts;
 pub mod timers;
-mod tls;
+pub mod tls;
 mod unix;
 mod wait;
 

@@ -162,7 +162,7 @@ impl Session {
         ssl() -> *mut SSL;
         alpn() -> Option<&[u8]>;
         version() -> &'static str;
-        cipher() -> Option<&CStr>;
+        cipher() -> Option<&'static CStr>;
         reused() -> bool;
         verifies() -> bool;
         verify_result() -> i64;
@@ -178,6 +178,7 @@ impl Session {
         verify_code() -> c_long;
         renegotiations() -> c_int;
         is_to_renegotiate() -> bool;
+        is_shaking() -> bool;
         forbid_renegotiation() -> ();
         set_hostname(&str) -> Result<(), Error>;
         ready_to_shake() -> Result<(), Failure>;

@@ -143,6 +143,12 @@ impl Session {
         }
     }
 
+    /// Whether a handshake runs, or has not begun.
+    pub fn is_shaking(&self) -> bool {
+        // SAFETY: a live SSL.
+        unsafe { ffi::SSL_is_init_finished(self.ssl()) == 0 }
+    }
+
     /// From now on a renegotiation is refused.
     pub fn forbid_renegotiation(&self) {
         // SAFETY: a live SSL.

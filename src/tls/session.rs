@@ -436,7 +436,7 @@ impl Session {
     }
 
     /// OpenSSL's name.
-    pub fn cipher(&self) -> Option<&CStr> {
+    pub fn cipher(&self) -> Option<&'static CStr> {
         // SAFETY: a live SSL; ciphers and their names are static.
         unsafe {
             let cipher = ffi::SSL_get_current_cipher(self.ssl());

@@ -85,7 +85,9 @@ macro_rules! unreachable_public_methods {
 
 impl Attached {
     unreachable_public_methods! {
+        put_ahead(Vec<u8>) -> ();
         session() -> &tls::Session;
+        check() -> Result<(), Halt>;
         is_ready() -> bool;
         is_busy() -> bool;
         wants() -> Interest;
@@ -97,6 +99,7 @@ impl Attached {
         write(&[u8], Patience) -> Result<usize, Halt>;
         write_vectored(&[IoSlice<'_>], Patience) -> Result<usize, Halt>;
         send_file(RawFd, Option<&mut libc::off_t>, usize, Patience) -> Result<usize, Halt>;
+        renegotiate() -> Result<(), Halt>;
         close_notify() -> Result<(), Halt>;
         close(impl FnMut() -> bool) -> Result<bool, Halt>;
         detach() -> Vec<u8>;

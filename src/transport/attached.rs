@@ -5,7 +5,7 @@
 //! bytes, wherever they are by then; fewer of them will do. What was read ahead of TLS is bytes of the stream again when
 //! TLS goes. Nothing here is bound to a thread.
 
-use super::bio::Sending;
+use super::bio::{Inbound, Sending};
 use super::engine::{Busy, Engine, Said, RECORD};
 use super::{buffers, file, socket};
 use super::{Failure, FailureKind, Halt, Patience, Stop};
@@ -73,6 +73,13 @@ impl Attached {
         })
     }
 
+    /// Bytes of the wire that were read before, and come before all others.
+    pub fn put_ahead(&self, bytes: Vec<u8>) {
+        if let Some(lent) = self.engine.bio.lent() {
+            lent.put(bytes);
+        }
+    }
+
     /// The session.
     pub fn session(&self) -> &tls::Session {
         self.engine.session()
@@ -122,15 +129,22 @@ impl Attached {
         Ok(busy)
     }
 
+    /// Why bytes can be neither read nor written, if so: the handshake is not complete, or TLS has failed.
+    #[inline]
+    pub fn check(&self) -> Result<(), Halt> {
+        if self.is_ready() && !self.engine.broken.get() {
+            return Ok(());
+        }
+        Err(match self.failure() {
+            Some(failure) => Halt::Failed(failure.clone()),
+            None => Halt::Refused(Errno(libc::ENOTCONN)),
+        })
+    }
+
     /// As [`Attached::enter`], for what only a complete handshake allows.
     #[inline]
     fn enter_ready(&self, patience: Patience) -> Result<Busy<'_>, Halt> {
-        if !self.is_ready() || self.engine.broken.get() {
-            return Err(match self.failure() {
-                Some(failure) => Halt::Failed(failure.clone()),
-                None => Halt::Refused(Errno(libc::ENOTCONN)),
-            });
-        }
+        self.check()?;
         self.enter(patience)
     }
 
@@ -162,6 +176,11 @@ impl Attached {
     }
 
     fn cut(&self) -> Halt {
+        // The kernel tells of a reset once: where a send heard of it, a read finds nothing but an end.
+        let reset = self.engine.bio.send_error();
+        if let Some(errno) = reset.filter(|errno| errno.0 == libc::ECONNRESET) {
+            return Halt::Failed(self.engine.socket_failure(errno));
+        }
         let mut failure = self.engine.cut();
         if failure.kind == FailureKind::Io {
             return Halt::Failed(failure);
@@ -303,9 +322,24 @@ impl Attached {
             return Err(self.halt(said));
         }
         match self.engine.send_failure() {
-            Some(failure) => Err(Halt::Failed(failure)),
+            Some(failure) => Err(self.unsent(failure)),
             None if matches!(said, Said::Done) => Ok(count),
             None => Err(self.halt(said)),
+        }
+    }
+
+    /// Nothing can be sent any more. Where that is because the peer is gone, how it went says more, if it is known.
+    #[cold]
+    fn unsent(&self, failure: Failure) -> Halt {
+        // SAFETY: the SSL is alive; the call looks at it.
+        let shutdown = unsafe { ffi::SSL_get_shutdown(self.session().ssl()) };
+        let told = failure.errno.0 == libc::ECONNRESET;
+        if told || !is_gone(&failure) || shutdown & ffi::SSL_RECEIVED_SHUTDOWN != 0 {
+            return Halt::Failed(failure);
+        }
+        match self.engine.bio.look_for_the_end() {
+            Inbound::Open => Halt::Failed(failure),
+            Inbound::Ended | Inbound::Failed(_) => self.cut(),
         }
     }
 
@@ -366,6 +400,32 @@ impl Attached {
             Err(Stop::Refused(errno)) => Err(Halt::Refused(errno)),
             Err(Stop::Failed(failure)) => Err(Halt::Failed(failure)),
             Err(Stop::Blocked) => Err(halt.unwrap_or(Halt::Blocked)),
+        }
+    }
+
+    /// One step of a renegotiation that OpenSSL was asked for; never waits.
+    pub fn renegotiate(&self) -> Result<(), Halt> {
+        let busy = self.enter_ready(Patience::None)?;
+        // SAFETY: the SSL is alive.
+        let said = self
+            .engine
+            .call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) });
+        let said = match said {
+            Said::Done => match self.session().confirm() {
+                Ok(()) => Said::Done,
+                Err(failure) => Said::Failed(failure),
+            },
+            said => said,
+        };
+        drop(busy);
+        match (said, self.engine.cancelled.get()) {
+            (Said::Done, false) => Ok(()),
+            (said, _) => {
+                if matches!(said, Said::Failed(_)) {
+                    self.engine.broken.set(true);
+                }
+                Err(self.halt(said))
+            }
         }
     }
 

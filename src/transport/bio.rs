@@ -335,6 +335,19 @@ impl Wire {
         Unsent::new(fd, self.queue.take(), self.sent.take())
     }
 
+    /// How the receiving side ended, as far as the kernel has nothing to be read before that.
+    pub(super) fn look_for_the_end(&self) -> Inbound {
+        let ahead = self.lent.as_ref().is_some_and(|lent| !lent.is_empty());
+        if self.inbound.get() == Inbound::Open && !ahead {
+            self.inbound.set(match socket::look(self.fd.get()) {
+                Ok(0) => Inbound::Ended,
+                Err(errno) if !errno.would_block() => Inbound::Failed(errno),
+                _ => Inbound::Open,
+            });
+        }
+        self.inbound.get()
+    }
+
     pub(super) fn fd(&self) -> RawFd {
         self.fd.get()
     }

@@ -48,6 +48,11 @@ impl Lent {
         self.impatient.set(impatient);
     }
 
+    /// Whether nothing was read ahead.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len.get() == 0
+    }
+
     /// Bytes for OpenSSL. 0: the end of the stream.
     ///
     /// # Safety
@@ -145,6 +150,13 @@ impl Lent {
         if self.len.get() == 0 {
             buffers::give(self.ahead.take());
         }
+    }
+
+    /// Bytes that come before those of the descriptor.
+    pub(super) fn put(&self, bytes: Vec<u8>) {
+        self.start.set(0);
+        self.len.set(bytes.len());
+        self.ahead.set(bytes);
     }
 
     /// What was read ahead: no longer for OpenSSL.

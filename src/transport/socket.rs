@@ -205,6 +205,15 @@ pub(super) fn peek(fd: RawFd) -> Option<u8> {
     (count == 1).then_some(byte)
 }
 
+/// What a `recv` of one byte would give now, which leaves the byte where it is.
+pub(super) fn look(fd: RawFd) -> Result<usize, Errno> {
+    const FLAGS: c_int = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    let mut byte = 0u8;
+    // SAFETY: `byte` has room for the one byte.
+    let count = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, FLAGS) };
+    usize::try_from(count).map_err(|_| Errno::last())
+}
+
 /// FIN. A connection that is over in both directions already counts as shut.
 pub(super) fn shut_write(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: no memory is involved.

@@ -53,6 +53,13 @@ impl Limits {
         })
     }
 
+    /// One has come.
+    pub(super) fn count_one(&mut self) {
+        if let Some(bucket) = &mut self.rate {
+            bucket.tokens -= 1.0;
+        }
+    }
+
     pub(super) fn ip_allows(&self, ip: &str) -> bool {
         self.per_ip == 0 || self.count(ip) < self.per_ip
     }
@@ -77,6 +84,16 @@ impl Limits {
                 self.counts.remove(&ip);
             }
         }
+    }
+
+    /// Counts a socket until it is removed.
+    pub(super) fn track_socket(&mut self, socket: &Handle, ip: &str) -> bool {
+        self.release_socket(socket);
+        let allowed = self.track(ip);
+        if allowed {
+            self.of_socket.insert(key(socket), canonical(ip));
+        }
+        allowed
     }
 
     pub(super) fn release_socket(&mut self, socket: &Handle) {

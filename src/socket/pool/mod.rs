@@ -7,11 +7,13 @@
 //! - [`connection`]: a slot
 //! - `limits`: how many connections, of whom, how fast
 //! - `query`: looking through the connections
+//! - `accept`: new connections of a listening socket
 //! - `resize`, `drain`: other sizes; the end in good order
 //! - `parting`: what happens to a socket that leaves; sessions of TLS that stay
 //! - `secure`: TLS on a socket, as far as a pool cares
 //! - `statistics`: what happened so far
 
+mod accept;
 mod connection;
 mod drain;
 mod limits;
@@ -21,6 +23,7 @@ mod resize;
 mod secure;
 mod statistics;
 
+pub use accept::MOST_AT_ONCE;
 pub use connection::Connection;
 pub use drain::{Phase, Polled};
 pub use query::Health;

@@ -2,17 +2,17 @@
 
 use super::*;
 use std::ffi::c_void;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
-use testcerts::{KeyKind, Purpose};
+use testcerts::Purpose;
 
 /// A folder of PEM files, removed when dropped.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         static FOLDERS: AtomicUsize = AtomicUsize::new(0);
         let n = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("netconn-family-{}-{n}", std::process::id()));
@@ -21,7 +21,7 @@ impl Folder {
     }
 
     /// Writes `NAME.pem` and `NAME.key`.
-    fn put(&self, name: &str, identity: &Identity) -> (PathBuf, PathBuf) {
+    pub(super) fn put(&self, name: &str, identity: &Identity) -> (PathBuf, PathBuf) {
         let files = (
             self.path(&format!("{name}.pem")),
             self.path(&format!("{name}.key")),
@@ -31,7 +31,7 @@ impl Folder {
         files
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -43,7 +43,7 @@ impl Drop for Folder {
 }
 
 /// The two ends for sockets; the client expects this name.
-fn sockets(client: &Arc<Context>, name: Option<&str>, server: &Arc<Context>) -> Ends {
+pub(super) fn sockets(client: &Arc<Context>, name: Option<&str>, server: &Arc<Context>) -> Ends {
     let session = client.for_socket(ptr::null_mut()).unwrap();
     if let Some(name) = name {
         session.set_hostname(name).unwrap();
@@ -51,18 +51,18 @@ fn sockets(client: &Arc<Context>, name: Option<&str>, server: &Arc<Context>) -> 
     Ends::new(session, server.for_socket(ptr::null_mut()).unwrap())
 }
 
-fn done(ends: &Ends) {
+pub(super) fn done(ends: &Ends) {
     match ends.shake() {
         (Step::Done, Step::Done) => ends.exchange().unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
-fn plain() -> Arc<Context> {
+pub(super) fn plain() -> Arc<Context> {
     Context::socket_plain(0, 0, Timeouts::default()).unwrap()
 }
 
-fn text(result: Result<impl Sized, Error>) -> String {
+pub(super) fn text(result: Result<impl Sized, Error>) -> String {
     result.err().expect("refused").text
 }
 
@@ -197,6 +197,27 @@ fn bits_are_modes() {
             }
         }
     }
+}
+
+#[test]
+fn the_modes_of_the_other_faces_hold_for_sockets() {
+    let (client, server) = (client(), server(&SERVER));
+    assert!(sockets(&client, None, &server)
+        .client
+        .ready_to_shake()
+        .is_err());
+    client.set_verify(Verify::Chain).unwrap();
+    let ends = sockets(&client, None, &server);
+    ends.client.ready_to_shake().unwrap();
+    done(&ends);
+    // A hostname is meant.
+    let (step, _) = sockets(&client, Some("old.example"), &server).shake();
+    assert!(matches!(step, Step::Failed(_)));
+    let stranger = super::server(&Recipe::new("x").names(&["x"]).bake().unwrap());
+    let (step, _) = sockets(&client, None, &stranger).shake();
+    assert!(matches!(step, Step::Failed(_)));
+    client.set_verify(Verify::None).unwrap();
+    done(&sockets(&client, None, &stranger));
 }
 
 #[test]
@@ -337,136 +358,6 @@ fn what_the_alpn_callback_throws_is_kept_and_fails_the_handshake() {
     let ends = Ends::new(client.connect(SHOP).unwrap(), server.accept().unwrap());
     assert!(matches!(ends.shake(), (Step::Failed(_), Step::Failed(_))));
     assert!(ends.server.caught().is_none());
-}
-
-/// Whom the client was shown.
-fn shown(client: &Arc<Context>, name: &str, server: &Arc<Context>) -> String {
-    // Names are not judged here.
-    client
-        .set_raw_verify_callback(Some(Arc::new(|_, _, _| Some(true))))
-        .unwrap();
-    let ends = sockets(client, Some(name), server);
-    done(&ends);
-    ends.client
-        .peer_certificate()
-        .map_or_else(String::new, |shown| shown.subject)
-}
-
-#[test]
-fn each_name_is_shown_its_certificate() {
-    let folder = Folder::new();
-    let one = Recipe::new("one")
-        .names(&["one.example"])
-        .issuer(&CA)
-        .bake()
-        .unwrap();
-    let wild = Recipe::new("wild")
-        .names(&["*.wild.example"])
-        .issuer(&CA)
-        .bake()
-        .unwrap();
-    let cn = Recipe::new("cn.example").issuer(&CA).bake().unwrap();
-    let rsa = Recipe::new("rsa")
-        .names(&["rsa.example"])
-        .key(KeyKind::Rsa(2048))
-        .issuer(&CA)
-        .bake()
-        .unwrap();
-    for version in BOTH {
-        let (client, server) = (client(), server(&SERVER));
-        only(&client, version);
-        let add = |name: Option<&str>, identity: &Identity| {
-            let (chain, key) = folder.put("pair", identity);
-            server.add_certificate(name, &chain, &key)
-        };
-        add(Some("One.Example"), &one).unwrap();
-        add(Some("a.wild.example"), &wild).unwrap();
-        add(Some("cn.example"), &cn).unwrap();
-        add(Some("rsa.example"), &rsa).unwrap();
-        for (name, subject) in [
-            ("one.example", "CN=one"),
-            ("ONE.example", "CN=one"),
-            ("a.wild.example", "CN=wild"),
-            ("b.wild.example", "CN=shop.example"),
-            ("cn.example", "CN=cn.example"),
-            ("rsa.example", "CN=rsa"),
-            ("shop.example", "CN=shop.example"),
-            ("127.0.0.1", "CN=shop.example"),
-        ] {
-            assert_eq!(shown(&client, name, &server), subject, "{name}");
-        }
-        assert!(text(add(Some("b.wild.example.x"), &wild)).contains("is not for"));
-        for name in ["*.wild.example", "", "a..b", "a.wild.example."] {
-            assert!(add(Some(name), &wild).is_err(), "{name:?}");
-        }
-        add(None, &wild).unwrap();
-        assert_eq!(shown(&client, "b.wild.example", &server), "CN=wild");
-        add(Some("one.example"), &one).unwrap();
-    }
-    let (chain, key) = folder.put("pair", &one);
-    assert!(text(plain().add_certificate(None, &chain, &key)).contains("for servers"));
-}
-
-#[test]
-fn the_table_has_its_limits_and_a_failed_call_changes_nothing() {
-    let folder = Folder::new();
-    let names: Vec<String> = (0..101).map(|i| format!("n{i}.example")).collect();
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
-    let many = Recipe::new("many").names(&all).issuer(&CA).bake().unwrap();
-    let (chain, key) = folder.put("many", &many);
-    let (client, server) = (client(), server(&SERVER));
-    let add = |name: &str, chain: &Path| server.add_certificate(Some(name), chain, &key);
-    for name in &names[..100] {
-        add(name, &chain).unwrap();
-    }
-    assert!(text(add("n100.example", &chain)).contains("100 names"));
-    // One that is there is replaced.
-    add("N7.example", &chain).unwrap();
-
-    let (_, other) = folder.put("other", &SERVER);
-    assert!(
-        text(server.add_certificate(Some("n1.example"), &chain, &other)).contains("is not the key")
-    );
-    let long = |n: usize| {
-        let certificates = std::iter::repeat_n(CA.chain_pem().unwrap(), n).flatten();
-        let bytes: Vec<u8> = many
-            .chain_pem()
-            .unwrap()
-            .into_iter()
-            .chain(certificates)
-            .collect();
-        let path = folder.path(&format!("long{n}.pem"));
-        std::fs::write(&path, bytes).unwrap();
-        path
-    };
-    add("n1.example", &long(9)).unwrap();
-    assert!(text(add("n1.example", &long(10))).contains("more than 10 certificates"));
-    let padded = |n: usize| {
-        let mut bytes = many.chain_pem().unwrap();
-        bytes.resize(n, b'\n');
-        let path = folder.path(&format!("padded{n}.pem"));
-        std::fs::write(&path, bytes).unwrap();
-        path
-    };
-    add("n1.example", &padded(1 << 20)).unwrap();
-    assert!(text(add("n1.example", &padded((1 << 20) + 1))).contains("1 MiB"));
-    std::fs::write(folder.path("none.pem"), "nothing").unwrap();
-    assert!(text(add("n1.example", &folder.path("none.pem"))).contains("no certificate"));
-    // What OpenSSL would refuse in each handshake.
-    let strong = Context::server().unwrap();
-    let weak = Recipe::new("weak")
-        .names(&["weak.example"])
-        .key(KeyKind::Rsa(1024))
-        .issuer(&CA)
-        .bake()
-        .unwrap();
-    let (weak_chain, weak_key) = folder.put("weak", &weak);
-    assert!(
-        text(strong.add_certificate(Some("weak.example"), &weak_chain, &weak_key))
-            .contains("too small")
-    );
-    assert_eq!(shown(&client, "n1.example", &server), "CN=many");
-    assert_eq!(shown(&client, "n100.example", &server), "CN=shop.example");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod peer;
 mod protocol;
 mod resumption;
 mod saved;
+mod sni;
 mod verification;
 
 use super::*;
