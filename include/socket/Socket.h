@@ -700,6 +700,37 @@ int Socket_getpeeruid(Socket_T socket);
 /** The group at the other end of a Unix socket, as it was when it connected; -1 where that cannot be known. */
 int Socket_getpeergid(Socket_T socket);
 
+/**
+ * Starts the lookup of an address to bind the socket to, on a resolver; never waits. When SocketDNS_getresult gives a
+ * list, that is for Socket_bind_with_addrinfo (and ended with SocketCommon_free_addrinfo). `host` NULL, "0.0.0.0" and
+ * "::" are all addresses: the request is complete at once. To be ended with SocketDNS_getresult or
+ * Socket_bind_async_cancel.
+ *
+ * Raises Socket_Failed: a port out of range (EINVAL); SocketDNS_Failed: no resolver, a host that is empty or longer
+ * than 255 bytes (EINVAL), no thread.
+ */
+Request_T Socket_bind_async(SocketDNS_T dns, Socket_T socket, const char *host, int port);
+
+/**
+ * Ends a request of Socket_bind_async whose answer is not wanted any more. Nothing happens for NULL and for one that is
+ * over.
+ */
+void Socket_bind_async_cancel(SocketDNS_T dns, Request_T request);
+
+/**
+ * Starts the lookup of an address to connect the socket to, as Socket_bind_async; its list is for
+ * Socket_connect_with_addrinfo.
+ *
+ * Raises Socket_Failed: `host` is NULL, a port out of range (EINVAL); SocketDNS_Failed as Socket_bind_async.
+ */
+Request_T Socket_connect_async(SocketDNS_T dns, Socket_T socket, const char *host, int port);
+
+/**
+ * Ends a request of Socket_connect_async whose answer is not wanted any more. Nothing happens for NULL and for one that
+ * is over.
+ */
+void Socket_connect_async_cancel(SocketDNS_T dns, Request_T request);
+
 #ifdef __cplusplus
 }
 #endif

@@ -56,7 +56,7 @@ mod unix;
 mod wait;
 
 pub use accept::{accept, accept_within};
-pub use address::{bind, bind_one_of, listen, Bound};
+pub use address::{bind, bind_one_of, is_wildcard, listen, Bound};
 pub use all::{receive_all, receive_all_pieces, send_all, send_all_pieces, Patience, Progress};
 pub use buf::Buf;
 pub use connect::{connect, connect_one_of, start_connect, Connected};
