@@ -15,6 +15,12 @@ pub fn live_count() -> i32 {
 
 /// A new socket: close-on-exec and blocking.
 pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<&'static Handle, Error> {
+    let fd = open(domain, kind, protocol)?;
+    Ok(Handle::new(Socket::new(fd, domain, kind)))
+}
+
+/// The descriptor of a new socket, of the kinds that there are here.
+pub(super) fn open(domain: c_int, kind: c_int, protocol: c_int) -> Result<OwnedFd, Error> {
     if ![libc::AF_INET, libc::AF_INET6, libc::AF_UNIX].contains(&domain) {
         return Err(Error::invalid(
             Kind::Socket,
@@ -41,8 +47,7 @@ pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<&'static Handl
         return Err(Error::system(Kind::Socket, "socket", Errno::last()));
     }
     // SAFETY: just made, and nobody else's.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    Ok(Handle::new(Socket::new(fd, domain, kind)))
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A new stream socket that `prepare` makes ready; there is none where that fails.

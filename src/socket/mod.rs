@@ -12,7 +12,6 @@
 //! - [`error`]: what went wrong, and as which kind
 //! - [`handle`]: what a `Socket_T` points to, for ever
 //! - [`object`]: the socket behind a live handle, with its `stats`, `timeouts`, `limit`, `endpoint`s and `tls`
-//! - [`descriptor`]: what is asked of a descriptor, whosever it is
 //! - [`readiness`]: what a socket and the poll sets that watch it tell each other
 //! - [`poll`]: poll sets, with their [`timers`]
 //! - [`life`]: making and ending them
@@ -23,15 +22,16 @@
 //! - [`unix`]: paths and abstract names
 //! - [`options`]: what a program sets and asks
 //! - [`option`], [`wait`]: what the kernel keeps, and waiting for it
+//! - [`common`]: what sockets of every kind share, for programs that do without `Socket_T`
 
 mod accept;
 mod address;
 mod all;
 pub mod arena;
 pub mod buf;
+pub mod common;
 mod connect;
 mod data;
-mod descriptor;
 pub mod dns;
 mod endpoint;
 pub mod errno_class;
