@@ -369,10 +369,10 @@ TEST(vectors_that_cannot_be_raise) {
     pair();
     char c;
     struct iovec overflow[2] = {{&c, SIZE_MAX / 2}, {&c, SIZE_MAX / 2 + 2}}, null[1] = {{NULL, 1}};
-    CHECK_RAISES_ERRNO(Socket_sendv(a, overflow, 2), SocketCommon_Failed, EOVERFLOW, "iovec");
-    CHECK_RAISES_ERRNO(Socket_recvv(a, overflow, 2), SocketCommon_Failed, EOVERFLOW, "iovec");
-    CHECK_RAISES_ERRNO(Socket_sendvall(a, overflow, 2), SocketCommon_Failed, EOVERFLOW, "iovec");
-    CHECK_RAISES_ERRNO(Socket_sendv(a, null, 1), SocketCommon_Failed, EINVAL, "iovec");
+    CHECK_RAISES_ERRNO(Socket_sendv(a, overflow, 2), SocketCommon_Failed, EINVAL, "overflow");
+    CHECK_RAISES_ERRNO(Socket_recvv(a, overflow, 2), SocketCommon_Failed, EINVAL, "overflow");
+    CHECK_RAISES_ERRNO(Socket_sendvall(a, overflow, 2), SocketCommon_Failed, EINVAL, "overflow");
+    CHECK_RAISES_ERRNO(Socket_sendv(a, null, 1), SocketCommon_Failed, EINVAL, "NULL");
     unpair();
 }
 

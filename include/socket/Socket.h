@@ -220,8 +220,8 @@ ssize_t Socket_recv(Socket_T socket, void *buf, size_t len);
 /**
  * As Socket_send, from `iovcnt` (1 to IOV_MAX) pieces of memory in their order.
  *
- * Raises SocketCommon_Failed too: an entry with a length and no memory (EINVAL), lengths that are together more than
- * SSIZE_MAX (EOVERFLOW).
+ * Raises SocketCommon_Failed too: an entry with a length and no memory, lengths that are together more than SSIZE_MAX
+ * (EINVAL).
  */
 ssize_t Socket_sendv(Socket_T socket, const struct iovec *iov, int iovcnt);
 

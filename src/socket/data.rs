@@ -1,6 +1,7 @@
 //! Bytes in and out, a call at a time. A plain socket's go straight to the kernel: what is added is one look at the handle
 //! before, and counting after, without a lock and without holding anything, so that two threads may send and receive.
 
+use super::common::vectors;
 use super::error::{Error, Kind};
 use super::handle::Handle;
 use super::object::{Route, Socket};
@@ -131,26 +132,8 @@ fn message(pieces: &[Piece]) -> libc::msghdr {
 
 /// How many bytes the pieces have together; an error for more than there can be, and for NULL with a length.
 pub(super) fn total(pieces: &[Piece]) -> Result<usize, Error> {
-    let mut total = 0usize;
-    for piece in pieces {
-        if piece.iov_base.is_null() && piece.iov_len > 0 {
-            return Err(Error::invalid(
-                Kind::Common,
-                "iovec: an entry with a length has no memory",
-            ));
-        }
-        total = total
-            .checked_add(piece.iov_len)
-            .filter(|total| isize::try_from(*total).is_ok())
-            .ok_or_else(|| {
-                Error::new(
-                    Kind::Common,
-                    Errno(libc::EOVERFLOW),
-                    "iovec: the lengths together are more than a call can move",
-                )
-            })?;
-    }
-    Ok(total)
+    vectors::check_bases(pieces)?;
+    vectors::total(pieces)
 }
 
 /// What the kernel's answer to a send means.
