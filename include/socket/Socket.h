@@ -630,7 +630,7 @@ extern "C" {
 #endif
 
 /** What the socket has moved so far. Nothing happens for a NULL `stats`. */
-void Socket_getstats(Socket_T socket, struct SocketStats_T *stats);
+void Socket_getstats(Socket_T socket, SocketStats_T *stats);
 
 /** Forgets what the socket has moved; create_time_ms stays. */
 void Socket_resetstats(Socket_T socket);
@@ -657,7 +657,7 @@ int32_t Socket_get_rtt(Socket_T socket);
 int32_t Socket_get_cwnd(Socket_T socket);
 
 /** TCP_INFO of a TCP socket into `info`: 0, or -1 where there is none, or `info` is NULL. */
-int Socket_get_tcp_info(Socket_T socket, struct SocketTCPInfo *info);
+int Socket_get_tcp_info(Socket_T socket, SocketTCPInfo *info);
 
 /**
  * Binds a Unix socket to a path, or with "@name" to a name of Linux's abstract namespace. The file of a socket that is

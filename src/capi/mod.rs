@@ -40,6 +40,8 @@ pub mod socket_pool;
 pub mod socket_pool_drain;
 pub mod socket_pool_limits;
 pub mod socket_pool_statistics;
+pub mod socket_reconnect;
+pub mod socket_reconnect_tls;
 pub mod socket_stats;
 pub mod socket_time;
 pub mod socket_timer;

@@ -17,6 +17,7 @@
 //! - [`life`]: making and ending them
 //! - [`pool`]: sockets in slots with buffers
 //! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
+//! - [`reconnect`]: a connection that is made again when it breaks
 //! - [`address`], [`connect`], [`accept`]: names and addresses, from either side
 //! - [`data`], [`all`], [`file`], [`message`]: bytes
 //! - [`unix`]: paths and abstract names
@@ -48,6 +49,7 @@ mod options;
 pub mod poll;
 pub mod pool;
 mod readiness;
+pub mod reconnect;
 mod stats;
 mod timeouts;
 pub mod timers;

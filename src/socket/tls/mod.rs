@@ -61,6 +61,11 @@ impl Live {
         self.attached.is_ready()
     }
 
+    /// Whether a receive may still give bytes.
+    pub(super) fn has_more(&self) -> bool {
+        self.attached.has_more()
+    }
+
     pub(super) fn context(&self) -> &Arc<Context> {
         &self.context
     }
@@ -164,11 +169,6 @@ fn drop_tls(socket: &Socket, live: &Live) {
     let gone = socket.tls.live.take();
     drop(gone);
     publish(socket);
-}
-
-/// Whether TLS is on the socket: from `enable` until it is disabled or shut down.
-pub fn is_enabled(socket: &Socket) -> bool {
-    socket.route() == Route::Tls
 }
 
 /// Whom a client expects; before its handshake.
