@@ -141,6 +141,7 @@ try_adapter adapters/glib.h glib.h libglib2.0-dev $(${PKG_CONFIG:-pkg-config} --
 try "adapters/adapter.h" '#include "adapters/adapter.h"\nint main(void) { return 0; }\n'
 
 try "each function at the type that programs were written for" '#include "c-tests/headers/prototypes.c"\n'
+try_family "each function of the Socket family at that type" '#include "c-tests/headers/family.c"\n' "$has_tls"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] || exit 1

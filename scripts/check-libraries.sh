@@ -44,6 +44,7 @@ claim "the links lead from the plain name over the soname to the file" \
     [ "$(readlink "$build/libnetconn.so") $(readlink -f "$build/libnetconn.so.$major")" = \
       "libnetconn.so.$major $(readlink -f "$shared")" ]
 claim "the shared library is never unloaded" has dynamic "Flags:.*NODELETE"
+claim "its thread-local data has its place when it is loaded late, too" has_not dynamic "STATIC_TLS"
 claim "all its symbols are bound when it is loaded" has dynamic "Flags:.*NOW"
 claim "its relocations are read-only afterwards" has segments "GNU_RELRO"
 claim "its code needs no relocation" has_not dynamic TEXTREL

@@ -70,7 +70,7 @@ impl Endpoint {
 }
 
 /// The numeric text of an address and its port.
-fn text(addr: &SockAddr) -> Option<(CString, u16)> {
+pub(super) fn text(addr: &SockAddr) -> Option<(CString, u16)> {
     if let Some(addr) = addr.as_socket() {
         let mut text = addr.ip().to_string();
         if let SocketAddr::V6(v6) = addr {

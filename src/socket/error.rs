@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ffi::{c_int, CString};
 
 /// Which exception it is to the program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Kind {
     /// `Socket_Failed`
     Socket,

@@ -15,6 +15,12 @@ pub fn live_count() -> i32 {
 
 /// A new socket: close-on-exec and blocking.
 pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<&'static Handle, Error> {
+    let fd = open(domain, kind, protocol)?;
+    Ok(Handle::new(Socket::new(fd, domain, kind)))
+}
+
+/// The descriptor of a new socket, of the kinds that there are here.
+pub(super) fn open(domain: c_int, kind: c_int, protocol: c_int) -> Result<OwnedFd, Error> {
     if ![libc::AF_INET, libc::AF_INET6, libc::AF_UNIX].contains(&domain) {
         return Err(Error::invalid(
             Kind::Socket,
@@ -41,8 +47,7 @@ pub fn new(domain: c_int, kind: c_int, protocol: c_int) -> Result<&'static Handl
         return Err(Error::system(Kind::Socket, "socket", Errno::last()));
     }
     // SAFETY: just made, and nobody else's.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    Ok(Handle::new(Socket::new(fd, domain, kind)))
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A new stream socket that `prepare` makes ready; there is none where that fails.
@@ -58,6 +63,25 @@ pub fn made(
         }
         _ => Ok(handle),
     }
+}
+
+/// A new handle on a copy of the descriptor, close-on-exec, with this number if one is given.
+pub fn duplicate(socket: &Socket, number: Option<RawFd>) -> Result<&'static Handle, Error> {
+    // SAFETY: no memory is involved; what is closed under a number that the program gives, the program gives up.
+    let fd = unsafe {
+        match number {
+            None => libc::fcntl(socket.fd(), libc::F_DUPFD_CLOEXEC, 0),
+            Some(number) => libc::dup3(socket.fd(), number, libc::O_CLOEXEC),
+        }
+    };
+    if fd < 0 {
+        return Err(Error::system(Kind::Socket, "dup", Errno::last()));
+    }
+    // SAFETY: just made, and nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let copy = Socket::new(fd, socket.domain(), socket.kind());
+    copy.set_timeouts(socket.timeouts());
+    Ok(Handle::new(copy))
 }
 
 /// A connected pair of Unix sockets: close-on-exec and blocking.

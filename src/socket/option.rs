@@ -89,6 +89,25 @@ fn flags(fd: RawFd) -> Result<c_int, Errno> {
     }
 }
 
+/// Has it closed, or not, in a program that is executed.
+pub(super) fn set_cloexec(fd: RawFd, on: bool) -> Result<(), Errno> {
+    let flags = if on { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: no memory is involved.
+    match unsafe { libc::fcntl(fd, libc::F_SETFD, flags) } {
+        -1 => Err(Errno::last()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is closed in a program that is executed.
+pub(super) fn is_cloexec(fd: RawFd) -> Result<bool, Errno> {
+    // SAFETY: no memory is involved.
+    match unsafe { libc::fcntl(fd, libc::F_GETFD) } {
+        -1 => Err(Errno::last()),
+        flags => Ok(flags & libc::FD_CLOEXEC != 0),
+    }
+}
+
 /// While it lives a descriptor does not block; then its mode is as it was.
 pub(super) struct NonBlocking {
     fd: RawFd,

@@ -63,12 +63,7 @@ impl Socket {
 
     /// FD_CLOEXEC.
     pub fn set_close_on_exec(&self, on: bool) -> Result<(), Error> {
-        let flags = if on { libc::FD_CLOEXEC } else { 0 };
-        // SAFETY: no memory is involved.
-        match unsafe { libc::fcntl(self.fd(), libc::F_SETFD, flags) } {
-            0.. => Ok(()),
-            _ => Err(refused("FD_CLOEXEC")(Errno::last())),
-        }
+        option::set_cloexec(self.fd(), on).map_err(refused("FD_CLOEXEC"))
     }
 
     /// SO_RCVTIMEO and SO_SNDTIMEO, in seconds; 0 for none.

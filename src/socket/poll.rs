@@ -128,7 +128,7 @@ impl PollSet {
         let Some(handle) = socket.handle().filter(|_| fd >= 0) else {
             return Err(refused("SocketPoll_add", fd, Errno(libc::EBADF)));
         };
-        super::descriptor::set_nonblocking(fd, true)
+        super::option::set_nonblocking(fd, true)
             .map_err(|errno| refused("SocketPoll_add", fd, errno))?;
         let readiness = socket.readiness();
         let asked = interest(events);
