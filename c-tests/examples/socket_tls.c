@@ -50,7 +50,8 @@ TEST(a_server_that_trusts_others_refuses_the_client) {
     const char *port = start_echo(cert(CERT_OTHER_CA));
     struct run *run = run_mtls(port, CERT_CA, "hello");
     CHECK_STATUS(run, 1);
-    CHECK_CONTAINS(run->err, "alert");
+    /* By an alert, or, where the server is gone already, by what a send finds. */
+    if (!strstr(run->err, "Broken pipe") && !strstr(run->err, "reset")) CHECK_CONTAINS(run->err, "alert");
     CHECK_INT(run->out_len, 0);
 }
 

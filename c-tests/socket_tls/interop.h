@@ -24,7 +24,7 @@ static inline Socket_T call(const char *port, SocketTLSContext_T context) {
 }
 
 static inline void shake(Socket_T socket, int version) {
-    CHECK_INT(SocketTLS_handshake(socket), TLS_HANDSHAKE_COMPLETE);
+    CHECK_INT(SocketTLS_handshake_auto(socket), TLS_HANDSHAKE_COMPLETE);
     CHECK_STR(SocketTLS_get_version(socket), name_of(version));
     CHECK_INT(SocketTLS_get_verify_result(socket), X509_V_OK);
 }
