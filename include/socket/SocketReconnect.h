@@ -105,8 +105,8 @@ typedef struct SocketReconnect_Policy_T {
  * done.
  */
 typedef void (*SocketReconnect_Callback)(SocketReconnect_T conn,
-                                         enum SocketReconnect_State old_state,
-                                         enum SocketReconnect_State new_state,
+                                         SocketReconnect_State old_state,
+                                         SocketReconnect_State new_state,
                                          void *userdata);
 
 /**
@@ -134,7 +134,7 @@ extern "C" {
  *
  * Raises SocketReconnect_Failed (EINVAL): `host` NULL or of more than 255 bytes, a port out of 1..65535.
  */
-SocketReconnect_T SocketReconnect_new(const char *host, int port, const struct SocketReconnect_Policy_T *policy,
+SocketReconnect_T SocketReconnect_new(const char *host, int port, const SocketReconnect_Policy_T *policy,
                                       SocketReconnect_Callback callback, void *userdata);
 
 /**
@@ -165,7 +165,7 @@ void SocketReconnect_reset(SocketReconnect_T conn);
 Socket_T SocketReconnect_socket(SocketReconnect_T conn);
 
 /** The state; RECONNECT_DISCONNECTED for NULL. */
-enum SocketReconnect_State SocketReconnect_state(SocketReconnect_T conn);
+SocketReconnect_State SocketReconnect_state(SocketReconnect_T conn);
 
 /** 1 in RECONNECT_CONNECTED, else 0. */
 int SocketReconnect_isconnected(SocketReconnect_T conn);
@@ -204,7 +204,7 @@ int SocketReconnect_next_timeout_ms(SocketReconnect_T conn);
 void SocketReconnect_set_health_check(SocketReconnect_T conn, SocketReconnect_HealthCheck check);
 
 /** The defaults. */
-void SocketReconnect_policy_defaults(struct SocketReconnect_Policy_T *policy);
+void SocketReconnect_policy_defaults(SocketReconnect_Policy_T *policy);
 
 /** "DISCONNECTED", "CONNECTING", "CONNECTED", "BACKOFF", "CIRCUIT_OPEN"; "UNKNOWN" for anything else. */
 const char *SocketReconnect_state_name(SocketReconnect_State state);

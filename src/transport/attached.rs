@@ -360,6 +360,22 @@ impl Attached {
         }
     }
 
+    /// Sends what OpenSSL had begun to send of its own (an answer to a KeyUpdate), where the kernel did not take all of it.
+    fn finish_own(&self) -> Result<(), Halt> {
+        // SAFETY: the SSL is alive; the call looks at it and runs nothing.
+        if unsafe { ffi::SSL_is_init_finished(self.session().ssl()) } == 1 {
+            return Ok(());
+        }
+        // SAFETY: the SSL is alive.
+        let said = self
+            .engine
+            .call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) });
+        match said {
+            Said::Done => Ok(()),
+            said => Err(self.halt(said)),
+        }
+    }
+
     /// Whether the record that the kernel did not take whole has the caller's bytes: OpenSSL may have had something of its
     /// own to send before (an answer to a KeyUpdate, a warning), and has not looked at them then.
     fn holds_data(&self) -> bool {
@@ -455,6 +471,7 @@ impl Attached {
         while self.pending.get() > 0 {
             self.write_record(&ZEROS[..self.pending.get()])?;
         }
+        self.finish_own()?;
         self.leave.set(Leave::Begun);
         // SAFETY: the SSL is alive and its handshake complete. Not called again once it has said 0 or 1: it would read.
         let said = self
