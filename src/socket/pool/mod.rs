@@ -10,6 +10,7 @@
 //! - `accept`: new connections of a listening socket
 //! - `resize`, `drain`: other sizes; the end in good order
 //! - `parting`: what happens to a socket that leaves; sessions of TLS that stay
+//! - `shelf`: things kept by peer
 //! - `secure`: TLS on a socket, as far as a pool cares
 //! - `statistics`: what happened so far
 
@@ -21,6 +22,7 @@ mod parting;
 mod query;
 mod resize;
 mod secure;
+mod shelf;
 mod statistics;
 
 pub use accept::MOST_AT_ONCE;
