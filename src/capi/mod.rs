@@ -36,6 +36,7 @@ pub mod socket_message;
 pub mod socket_options;
 pub mod socket_poll;
 pub mod socket_pool;
+pub mod socket_pool_connect;
 pub mod socket_pool_drain;
 pub mod socket_pool_limits;
 pub mod socket_pool_statistics;

@@ -68,6 +68,12 @@ impl Kept {
         }
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&self) {
+        let all = std::mem::take(&mut *self.lock());
+        drop(all);
+    }
+
     fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
