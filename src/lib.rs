@@ -15,6 +15,7 @@
 //! - [`socket`]: `Socket_T` and what stands on it: options, time-outs, data, TLS, poll sets, pools
 //! - [`capi`]: one file per public header: the only place with exported `extern "C"` functions
 
+pub mod backoff;
 pub mod capi;
 pub mod clock;
 pub mod conn;

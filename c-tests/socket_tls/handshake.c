@@ -183,7 +183,7 @@ TEST(a_client_that_verifies_needs_a_hostname) {
 /* Steps on both ends until the client's raises; what errno it comes with. */
 static int fail(struct pair *pair) {
     volatile int error = -1;
-    for (int round = 0; error == -1; round++) {
+    for (volatile int round = 0; error == -1; round++) {
         CHECK_CMP(round, <, 1000);
         TRY { SocketTLS_handshake(pair->client); }
         EXCEPT(SocketTLS_HandshakeFailed) { error = errno; }

@@ -8,6 +8,11 @@
 #include "core/Except.h"
 #include "core/SocketError.h"
 
+/* What a statement changes between its TRY and its raise is not looked at after it: GCC fears for every loop around one. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wclobbered"
+#endif
+
 /* The statement raises this exception, with the thread's last message as its reason, and that has `part` in it. */
 #define CHECK_RAISES_SAYING(raised, part, statement)                                                                   \
     do {                                                                                                               \

@@ -122,7 +122,7 @@ void SocketPoll_del(SocketPoll_T poll, Socket_T socket);
  * Raises SocketPoll_Failed: another thread waits (EBUSY), and what the system fails with; and what a timer's callback
  * raises: the events are kept for the next wait then, and other timers stay due. A NULL `events` aborts.
  */
-int SocketPoll_wait(SocketPoll_T poll, struct SocketEvent_T **events, int timeout_ms);
+int SocketPoll_wait(SocketPoll_T poll, SocketEvent_T **events, int timeout_ms);
 
 /** How long a wait is that asks for the default, in milliseconds; -1: as long as it takes. At first 1000. */
 int SocketPoll_getdefaulttimeout(SocketPoll_T poll);

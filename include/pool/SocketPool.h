@@ -429,7 +429,7 @@ SocketPool_ConnHealth SocketPool_check_connection(SocketPool_T pool, Connection_
  *
  * Raises SocketPool_Failed for NULL.
  */
-void SocketPool_get_stats(SocketPool_T pool, struct SocketPool_Stats *stats);
+void SocketPool_get_stats(SocketPool_T pool, SocketPool_Stats *stats);
 
 /** Counts from 0 again. */
 void SocketPool_reset_stats(SocketPool_T pool);

@@ -129,7 +129,7 @@ void SocketTLS_set_hostname(Socket_T socket, const char *hostname);
  * connection was lost, a client that verifies has no hostname (EINVAL: set one and call again). All but the last are
  * final: a later step raises it again. What a callback of the context's raises is raised again here.
  */
-enum TLSHandshakeState SocketTLS_handshake(Socket_T socket);
+TLSHandshakeState SocketTLS_handshake(Socket_T socket);
 
 /**
  * Shakes hands until that is complete or has failed, waiting in between, also on a non-blocking socket. `timeout_ms`
@@ -142,19 +142,19 @@ enum TLSHandshakeState SocketTLS_handshake(Socket_T socket);
  * Raises SocketTLS_HandshakeFailed only where TLS is not enabled, or the descriptor is none; and again what a callback
  * of the context's raises.
  */
-enum TLSHandshakeState SocketTLS_handshake_loop(Socket_T socket, int timeout_ms);
+TLSHandshakeState SocketTLS_handshake_loop(Socket_T socket, int timeout_ms);
 
 /**
  * As SocketTLS_handshake_loop. It goes on as soon as the socket can be read or written, whatever `poll_interval_ms`
  * says.
  */
-enum TLSHandshakeState SocketTLS_handshake_loop_ex(Socket_T socket, int timeout_ms, int poll_interval_ms);
+TLSHandshakeState SocketTLS_handshake_loop_ex(Socket_T socket, int timeout_ms, int poll_interval_ms);
 
 /**
  * As SocketTLS_handshake_loop, with the socket's operation time-out (Socket_timeouts_set); where that is 0, the
  * context's time-out of handshakes, 30000 ms if nothing else was said.
  */
-enum TLSHandshakeState SocketTLS_handshake_auto(Socket_T socket);
+TLSHandshakeState SocketTLS_handshake_auto(Socket_T socket);
 
 /**
  * Ends TLS in both directions: sends close_notify, drops what still comes, and waits for the peer's, also on a
@@ -294,7 +294,7 @@ int SocketTLS_session_restore(Socket_T socket, const unsigned char *buf, size_t 
  * Tells of the peer's certificate. Returns 1 when `info` was filled; 0 when the peer showed none, before the handshake
  * is complete, and for a NULL `info`; -1 without TLS. What is not filled is zeroed.
  */
-int SocketTLS_get_peer_cert_info(Socket_T socket, struct SocketTLS_CertInfo *info);
+int SocketTLS_get_peer_cert_info(Socket_T socket, SocketTLS_CertInfo *info);
 
 /**
  * When the peer's certificate expires, in seconds since 1970; (time_t)-1 without TLS, before the handshake is complete,

@@ -153,7 +153,7 @@ extern "C" {
 #endif
 
 /** Fills a config with the defaults: TLS 1.2 to 1.3, 30000, 5000 and 100 milliseconds. NULL is a no-op. */
-void SocketTLS_config_defaults(struct SocketTLSConfig_T *config);
+void SocketTLS_config_defaults(SocketTLSConfig_T *config);
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,7 @@
 //! - [`life`]: making and ending them
 //! - [`pool`]: sockets in slots with buffers
 //! - [`dns`]: `SocketDNS_T`, names to addresses without a loop
+//! - [`reconnect`]: a connection that is made again when it breaks
 //! - [`address`], [`connect`], [`accept`]: names and addresses, from either side
 //! - [`data`], [`all`], [`file`], [`message`]: bytes
 //! - [`unix`]: paths and abstract names
@@ -48,6 +49,7 @@ mod options;
 pub mod poll;
 pub mod pool;
 mod readiness;
+pub mod reconnect;
 mod stats;
 mod timeouts;
 pub mod timers;
@@ -56,15 +58,15 @@ mod unix;
 mod wait;
 
 pub use accept::{accept, accept_within};
-pub use address::{bind, bind_one_of, listen, Bound};
+pub use address::{bind, bind_one_of, is_wildcard, listen, Bound};
 pub use all::{receive_all, receive_all_pieces, send_all, send_all_pieces, Patience, Progress};
 pub use buf::Buf;
-pub use connect::{connect, connect_one_of, Connected};
+pub use connect::{connect, connect_one_of, start_connect, Connected};
 pub use data::{receive, receive_pieces, send, send_pieces, Moved, Piece};
 pub use error::{Error, Kind, Thrown};
 pub use file::{send_file, send_whole_file};
 pub use handle::Handle;
-pub use life::{live_count, made, new, pair, take_over};
+pub use life::{duplicate, live_count, made, new, pair, take_over};
 pub use message::{peek, receive_fds, receive_message, send_fds, send_message, splice, MOST_FDS};
 pub use object::{Route, Socket};
 pub use options::{ignore_sigpipe, receive_limited, send_limited, TcpInfo};

@@ -164,6 +164,7 @@ impl Session {
         version() -> &'static str;
         cipher() -> Option<&'static CStr>;
         reused() -> bool;
+        may_be_refused_yet() -> bool;
         verifies() -> bool;
         verify_result() -> i64;
         terms() -> Terms;

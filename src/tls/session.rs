@@ -450,6 +450,26 @@ impl Session {
         unsafe { ffi::SSL_session_reused(self.ssl()) == 1 }
     }
 
+    /// Whether this is a client under TLS 1.3 whom the server has asked for a certificate: for the client the handshake is over
+    /// before the server has looked at it.
+    pub fn may_be_refused_yet(&self) -> bool {
+        // SAFETY: a live SSL; the call counts the signature algorithms that the peer named, which a server does with its request.
+        let asked = || unsafe {
+            sys::SSL_get_sigalgs(
+                self.ssl(),
+                -1,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        // SAFETY: a live SSL.
+        let version = unsafe { ffi::SSL_version(self.ssl()) };
+        !self.is_server() && !self.reused() && version >= ffi::TLS1_3_VERSION && asked() > 0
+    }
+
     pub(super) fn code(&self) -> c_int {
         verify_code(self.ssl())
     }

@@ -105,6 +105,15 @@ extern "C" {
         engine: *mut openssl_sys::ENGINE,
     ) -> c_int;
     pub(super) fn SSL_certs_clear(ssl: *mut SSL);
+    pub(super) fn SSL_get_sigalgs(
+        ssl: *mut SSL,
+        index: c_int,
+        sign: *mut c_int,
+        hash: *mut c_int,
+        both: *mut c_int,
+        raw_sign: *mut c_uchar,
+        raw_hash: *mut c_uchar,
+    ) -> c_int;
     pub(super) fn SSL_in_before(ssl: *const SSL) -> c_int;
     pub(super) fn SSL_CTX_set_cert_cb(
         ctx: *mut SSL_CTX,

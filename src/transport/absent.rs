@@ -93,6 +93,7 @@ impl Attached {
         wants() -> Interest;
         has_buffered() -> bool;
         decrypted() -> usize;
+        has_more() -> bool;
         failure() -> Option<&Failure>;
         handshake(Patience) -> Result<(), Halt>;
         read(&mut [MaybeUninit<u8>], Patience) -> Result<usize, Halt>;

@@ -270,6 +270,23 @@ impl Attached {
         Err(self.halt(said))
     }
 
+    /// Whether a read may still give bytes: neither end nor failure is what comes next. What is decrypted by this stays to be read,
+    /// but the kernel does not tell of it any more.
+    pub fn has_more(&self) -> bool {
+        let mut byte = 0u8;
+        let mut count = 0;
+        let Ok(busy) = self.enter_ready(Patience::None) else {
+            // Somebody further up the stack is using it.
+            return self.is_busy();
+        };
+        // SAFETY: the SSL is alive, there is room for one byte, and `count` is a place for a size.
+        let said = self.engine.move_bytes(|ssl| unsafe {
+            ffi::SSL_peek_ex(ssl, (&raw mut byte).cast(), 1, &mut count)
+        });
+        drop(busy);
+        matches!(said, Said::Done | Said::WantRead | Said::WantWrite)
+    }
+
     /// Writes bytes of one record: at least one, or `Halt`. What is reported, the kernel has. After `Blocked` OpenSSL may
     /// hold a record of these bytes: the same ones come next.
     #[inline]
@@ -340,6 +357,22 @@ impl Attached {
         match self.engine.bio.look_for_the_end() {
             Inbound::Open => Halt::Failed(failure),
             Inbound::Ended | Inbound::Failed(_) => self.cut(),
+        }
+    }
+
+    /// Sends what OpenSSL had begun to send of its own (an answer to a KeyUpdate), where the kernel did not take all of it.
+    fn finish_own(&self) -> Result<(), Halt> {
+        // SAFETY: the SSL is alive; the call looks at it and runs nothing.
+        if unsafe { ffi::SSL_is_init_finished(self.session().ssl()) } == 1 {
+            return Ok(());
+        }
+        // SAFETY: the SSL is alive.
+        let said = self
+            .engine
+            .call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) });
+        match said {
+            Said::Done => Ok(()),
+            said => Err(self.halt(said)),
         }
     }
 
@@ -438,6 +471,7 @@ impl Attached {
         while self.pending.get() > 0 {
             self.write_record(&ZEROS[..self.pending.get()])?;
         }
+        self.finish_own()?;
         self.leave.set(Leave::Begun);
         // SAFETY: the SSL is alive and its handshake complete. Not called again once it has said 0 or 1: it would read.
         let said = self

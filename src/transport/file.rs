@@ -134,7 +134,13 @@ pub(super) fn copy(
         None => Place::Position,
     };
     let start = place.start(file).map_err(Stop::Refused)?;
-    copied(write, file, start, place, count, size)
+    let size = count.min(size);
+    let mut buffer = Buffer::new(size)?;
+    let answer = copied_by(&mut buffer, write, file, start, place, count, size);
+    // The buffer is the thread's, whose next user shall find nothing of this.
+    buffer.0.clear();
+    buffer.0.resize(size, 0);
+    answer
 }
 
 /// Where the file is read from, and what moves.
@@ -239,7 +245,7 @@ fn is_sockets(errno: Errno) -> bool {
 }
 
 fn copied(
-    mut write: impl FnMut(&[u8]) -> Result<usize, Stop>,
+    write: impl FnMut(&[u8]) -> Result<usize, Stop>,
     file: RawFd,
     start: off_t,
     place: Place<'_>,
@@ -247,6 +253,19 @@ fn copied(
     size: usize,
 ) -> Result<usize, Stop> {
     let mut buffer = Buffer::new(count.min(size))?;
+    copied_by(&mut buffer, write, file, start, place, count, size)
+}
+
+/// As [`copied`], by this buffer, in which bytes are left.
+fn copied_by(
+    buffer: &mut Buffer,
+    mut write: impl FnMut(&[u8]) -> Result<usize, Stop>,
+    file: RawFd,
+    start: off_t,
+    place: Place<'_>,
+    count: usize,
+    size: usize,
+) -> Result<usize, Stop> {
     let mut taken = 0;
     let stop = loop {
         let room = (count - taken).min(size);

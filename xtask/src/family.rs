@@ -205,13 +205,69 @@ fn from(what: &str, faces: &Faces, root: &Path) -> Result<String> {
         .map_err(|e| format!("{file}: {e}"))?;
     let mut text = Vec::new();
     bindings.write(&mut text);
-    let text = polish(&String::from_utf8(text)?);
+    let text = without_tags(&String::from_utf8(text)?, &source);
+    let text = polish(&text);
     Ok(format!("{}\n", text.trim_matches('\n')))
+}
+
+/// Where a typedef is there, its tag is not needed: `X *` for `struct X *`, but in the struct itself.
+fn without_tags(text: &str, source: &Source) -> String {
+    let mut out = String::new();
+    let mut inside = None;
+    for line in text.lines() {
+        let begun = line.strip_prefix("typedef struct ");
+        let begun = begun.or_else(|| line.strip_prefix("typedef enum "));
+        if let Some(name) = begun.and_then(|rest| rest.strip_suffix(" {")) {
+            inside = Some(name);
+        } else if line.starts_with('}') {
+            inside = None;
+        }
+        let comment = line.trim_start().starts_with(['*', '/']);
+        let mut line = line.to_owned();
+        if !comment && !line.starts_with("typedef struct") && !line.starts_with("typedef enum") {
+            for (tag, names) in [("struct", &source.structs), ("enum", &source.enums)] {
+                for name in names.iter().filter(|name| inside != Some(name)) {
+                    line = without_tag(&line, tag, name);
+                }
+            }
+        }
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+fn without_tag(line: &str, tag: &str, name: &str) -> String {
+    let tagged = format!("{tag} {name}");
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once(&tagged) {
+        out.push_str(before);
+        let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        out.push_str(if goes_on { &tagged } else { name });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_stay_where_they_are_needed() {
+        let source = Source {
+            structs: vec!["A".into(), "B".into()],
+            enums: vec!["E".into()],
+            ..Source::default()
+        };
+        let text = "typedef struct A {\n    struct A *next;\n    enum E e;\n} A;\nenum E f(struct A *a, struct AB *ab);\n";
+        assert_eq!(
+            without_tags(text, &source),
+            "typedef struct A {\n    struct A *next;\n    E e;\n} A;\nE f(A *a, struct AB *ab);\n"
+        );
+    }
 
     #[test]
     fn a_template_keeps_its_c_and_gets_its_guard() {

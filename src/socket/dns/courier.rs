@@ -42,11 +42,12 @@ pub(super) fn ensure(table: &mut Table) -> Result<(), Errno> {
 }
 
 impl Table {
-    /// It is to end; whoever gets the handle waits for it.
+    /// It is to end; whoever gets the handle waits for it. One that is inside a callback (of a resolver that has ended there) goes
+    /// by itself: that may wait for whoever would wait for it here.
     pub(super) fn dismiss_courier(&mut self) -> Option<JoinHandle<()>> {
         let (_, handle) = self.courier.take()?;
         WORK.notify_all();
-        Some(handle)
+        self.running_on.is_none().then_some(handle)
     }
 }
 

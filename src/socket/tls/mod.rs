@@ -15,7 +15,7 @@ mod moves;
 mod shake;
 
 pub use leave::{disable, shut_down, shut_down_sending};
-pub(in crate::socket) use moves::{receive, send, send_file, send_pieces};
+pub(in crate::socket) use moves::{check_length, receive, send, send_file, send_pieces};
 pub use moves::{tls_receive, tls_send, tls_send_file, FileMoved};
 pub use shake::{shake, shake_by_itself, shake_within};
 
@@ -59,6 +59,11 @@ impl Live {
     /// Whether the handshake is complete.
     pub(super) fn is_ready(&self) -> bool {
         self.attached.is_ready()
+    }
+
+    /// Whether a receive may still give bytes.
+    pub(super) fn has_more(&self) -> bool {
+        self.attached.has_more()
     }
 
     pub(super) fn context(&self) -> &Arc<Context> {
@@ -164,11 +169,6 @@ fn drop_tls(socket: &Socket, live: &Live) {
     let gone = socket.tls.live.take();
     drop(gone);
     publish(socket);
-}
-
-/// Whether TLS is on the socket: from `enable` until it is disabled or shut down.
-pub fn is_enabled(socket: &Socket) -> bool {
-    socket.route() == Route::Tls
 }
 
 /// Whom a client expects; before its handshake.

@@ -2,8 +2,9 @@
 
 use super::super::*;
 use super::attached::{assert_blocked, attach, cramped_friends, friends, strangers, NOW};
-use super::peer::{RawPeer, CASES, CLIENT13};
+use super::peer::{RawPeer, CASES, CLIENT13, KEY_UPDATE_REQUESTED};
 use super::support::{pattern, tcp, wait, wait_interest};
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 
@@ -188,6 +189,26 @@ fn leave_is_taken_once_and_behind_what_is_pending() {
         wait(ours.sock.as_raw_fd(), libc::POLLIN);
         assert_eq!(ours.read(9).unwrap(), b"more");
     }
+}
+
+#[test]
+fn leave_is_taken_behind_an_answer_that_waits_for_the_kernel() {
+    let (ours, mut peer) = cramped_friends(CLIENT13);
+    let filler = [0u8; 4096];
+    while (&ours.sock).write(&filler).is_ok() {}
+    peer.key_update(KEY_UPDATE_REQUESTED);
+    peer.write(b"after");
+    peer.send_all();
+    wait(ours.sock.as_raw_fd(), libc::POLLIN);
+    assert_eq!(ours.read(9).unwrap(), b"after");
+    assert_blocked(ours.tls.write(b"x", NOW));
+    assert_blocked(ours.tls.close_notify());
+    assert_blocked(ours.tls.close(|| false));
+    assert_blocked(ours.read(9));
+    let mut sink = [0u8; 4096];
+    while peer.sock.read(&mut sink).is_ok() {}
+    ours.tls.close_notify().unwrap();
+    assert!(matches!(ours.tls.write(b"x", NOW), Err(Halt::Ended)));
 }
 
 #[test]
