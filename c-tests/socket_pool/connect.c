@@ -63,7 +63,7 @@ TEST(a_connection_is_made_and_added) {
 
 TEST(who_refuses_is_told_of) {
     int port = port_of(false);
-    pool = new_pool(3);
+    pool = SocketPool_new(new_arena(), 3, 512);
     SocketPool_connect_async(pool, "127.0.0.1", port, hear, &calls);
     sem_wait(&heard);
     CHECK_PTR_NULL(got);
@@ -90,7 +90,7 @@ TEST(a_name_that_nobody_has_is_told_of) {
 
 TEST(a_full_pool_is_told_of) {
     int port = port_of(true);
-    pool = new_pool(1);
+    pool = SocketPool_new(new_arena(), 1, 512);
     Socket_T socket = new_socket(NULL);
     SocketPool_add(pool, socket);
     SocketPool_connect_async(pool, "127.0.0.1", port, hear, &calls);
