@@ -115,7 +115,7 @@ c_tests = NETCONN_TEST_CERTS=$(build)/certs NETCONN_TEST_TLS=$(TLS) INCLUDE=incl
     c-tests/run.sh
 # Endurance, adapters and whole programs are about the same code in a build without TLS: that of the build with it.
 ifeq ($(TLS),0)
-folders := evloop dns_cares net_conn netconn netconn_tls no_tls pconn headers host socket_core socket_dns socket_reconnect socket_buf socket_pool
+folders := evloop dns_cares net_conn netconn netconn_tls no_tls pconn headers host socket socket_core socket_dns socket_poll socket_reconnect socket_buf socket_pool
 endif
 link = -L$(1) -lnetconn -Wl,-rpath,$(1)
 
@@ -131,7 +131,7 @@ check: all certs
 # With NETCONN_POLLER=polling the loop's tests run on the poller that other systems have.
 check-loop: all certs
 	@scripts/tally.sh \
-	    'C tests' "BUILD=$(build)/c-tests-loop LDLIBS='$(call link,$(build))' $(c_tests) evloop" \
+	    'C tests' "BUILD=$(build)/c-tests-loop LDLIBS='$(call link,$(build))' $(c_tests) evloop socket_poll" \
 	    'Rust tests' '$(CARGO) test $(CARGOFLAGS) $(features) --lib evloop'
 
 check-debug: debug certs

@@ -71,6 +71,13 @@ has_tls="-DSOCKET_HAS_TLS -DSOCKET_HAS_TLS=1 -DSOCKET_HAS_TLS=0"
 try_family "the Socket family" "${family}int main(void) { return 0; }\n" "$has_tls"
 try_family "the Socket family, backwards" "${family_backwards}int main(void) { return 0; }\n" "$has_tls"
 
+# Old programs with GNU's extensions, in which OpenSSL's own headers are not strict either.
+if printf '%b' "${family}int main(void) { return 0; }\n" | "$CC" -xc -std=gnu89 -Wall -Wextra -Werror -Iinclude -fsyntax-only -; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1)) && echo "FAIL the Socket family, in old C"
+fi
+
 # As builds without the system's OpenSSL have them.
 c_standards=c11 cxx_standards=c++17
 for openssl in none vendored; do

@@ -106,9 +106,11 @@ TEST(an_address_that_is_taken_is_no_exception) {
 }
 
 TEST(the_first_address_that_can_be_had_wins) {
-    struct addrinfo *foreign = NULL, *own = NULL;
-    SocketCommon_resolve_address("192.0.2.1", 0, NULL, &foreign, Mine, AF_UNSPEC, 1);
-    SocketCommon_resolve_address("127.0.0.3", 0, NULL, &own, Mine, AF_UNSPEC, 1);
+    struct addrinfo hints, *foreign = NULL, *own = NULL;
+    SocketCommon_setup_hints(&hints, SOCK_STREAM, 0);
+    SocketCommon_resolve_address("192.0.2.1", 0, &hints, &foreign, Mine, AF_UNSPEC, 1);
+    SocketCommon_resolve_address("127.0.0.3", 0, &hints, &own, Mine, AF_UNSPEC, 1);
+    CHECK_PTR_NULL(foreign->ai_next);
     SocketBase_T base = SocketCommon_new_base(AF_INET, SOCK_STREAM, 0);
     CHECK_RAISES_ERRNO(SocketCommon_try_bind_resolved_addresses(base, foreign, AF_INET, Mine), Mine, EADDRNOTAVAIL, "bind to");
     CHECK_RAISES_ERRNO(SocketCommon_try_bind_resolved_addresses(base, own, AF_INET6, Mine), Mine, EAFNOSUPPORT, "bind to");

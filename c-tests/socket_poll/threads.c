@@ -131,7 +131,7 @@ TEST(a_child_has_a_set_of_its_own) {
         CHECK_PTR(events[0].data, &pair);
         SocketPoll_mod(set, pair.near, POLL_WRITE, NULL);
         SocketPoll_del(set, pair.near);
-        Socket_free(&pair.near);
+        free_pair(&pair);
         SocketPoll_free(&set);
         _exit(0);
     }
@@ -145,7 +145,7 @@ TEST(a_child_has_a_set_of_its_own) {
     /* A child that only ends it leaves it as it is, too. */
     child = fork();
     if (child == 0) {
-        Socket_free(&pair.near);
+        free_pair(&pair);
         SocketPoll_free(&set);
         _exit(0);
     }

@@ -142,6 +142,62 @@ const char *Socket_getlocaladdr(Socket_T socket);
 int Socket_getlocalport(Socket_T socket);
 
 /**
+ * As Socket_bind, to the first address of a list (of getaddrinfo, or of this library) that can be bound to; those of
+ * another family than the socket's are passed over. The list stays the caller's.
+ *
+ * Raises Socket_Failed for all failures: EADDRINUSE and its like too, EINVAL for NULL.
+ */
+void Socket_bind_with_addrinfo(Socket_T socket, struct addrinfo *list);
+
+/**
+ * As Socket_connect, to the first address of a list (of getaddrinfo, or of this library) that can be reached; those of
+ * another family than the socket's are passed over. The list stays the caller's.
+ *
+ * Raises Socket_Failed for all failures: ECONNREFUSED and its like too, EINVAL for NULL. errno is EINPROGRESS where the
+ * connection is on its way.
+ */
+void Socket_connect_with_addrinfo(Socket_T socket, struct addrinfo *list);
+
+/**
+ * A new TCP socket of IPv4 that listens, as Socket_new, Socket_bind and Socket_listen; to be ended with Socket_free.
+ *
+ * Raises Socket_Failed for all failures, EADDRINUSE and its like too.
+ */
+Socket_T Socket_listen_tcp(const char *host, int port, int backlog);
+
+/**
+ * A new TCP socket of IPv4 that connects, as Socket_new and Socket_connect with `timeout_ms` as its connect_timeout_ms
+ * (0: as long as the system tries); to be ended with Socket_free. As there, what may pass does not raise: errno tells,
+ * and Socket_isconnected is 0.
+ *
+ * Raises Socket_Failed as Socket_connect.
+ */
+Socket_T Socket_connect_tcp(const char *host, int port, int timeout_ms);
+
+/**
+ * Makes the socket non-blocking and starts to connect it to an IP address, without waiting: 0 when it is connected at
+ * once, 1 when that is on its way (the socket becomes writable).
+ *
+ * Raises Socket_Failed: `ip_address` is NULL or no address (EINVAL), `port` out of range, and what connect(2) fails
+ * with.
+ */
+int Socket_connect_nonblocking(Socket_T socket, const char *ip_address, int port);
+
+/**
+ * A new handle on a copy of the descriptor, close-on-exec; TLS is not copied. To be ended with Socket_free.
+ *
+ * Raises Socket_Failed: what fcntl(2) fails with.
+ */
+Socket_T Socket_dup(Socket_T socket);
+
+/**
+ * As Socket_dup, with this number for the descriptor: what was open under it is closed.
+ *
+ * Raises Socket_Failed: a number that is negative or the socket's own (EINVAL), what dup3(2) fails with.
+ */
+Socket_T Socket_dup2(Socket_T socket, int target_fd);
+
+/**
  * Sends bytes, through TLS where it is enabled: how many were taken, which may be fewer than `len`. 0 with errno EAGAIN
  * when it would block (a non-blocking socket, or the time of Socket_settimeout is over).
  *
@@ -164,8 +220,8 @@ ssize_t Socket_recv(Socket_T socket, void *buf, size_t len);
 /**
  * As Socket_send, from `iovcnt` (1 to IOV_MAX) pieces of memory in their order.
  *
- * Raises SocketCommon_Failed too: an entry with a length and no memory (EINVAL), lengths that are together more than
- * SSIZE_MAX (EOVERFLOW).
+ * Raises SocketCommon_Failed too: an entry with a length and no memory, lengths that are together more than SSIZE_MAX
+ * (EINVAL).
  */
 ssize_t Socket_sendv(Socket_T socket, const struct iovec *iov, int iovcnt);
 
@@ -643,6 +699,37 @@ int Socket_getpeeruid(Socket_T socket);
 
 /** The group at the other end of a Unix socket, as it was when it connected; -1 where that cannot be known. */
 int Socket_getpeergid(Socket_T socket);
+
+/**
+ * Starts the lookup of an address to bind the socket to, on a resolver; never waits. When SocketDNS_getresult gives a
+ * list, that is for Socket_bind_with_addrinfo (and ended with SocketCommon_free_addrinfo). `host` NULL, "0.0.0.0" and
+ * "::" are all addresses: the request is complete at once. To be ended with SocketDNS_getresult or
+ * Socket_bind_async_cancel.
+ *
+ * Raises Socket_Failed: a port out of range (EINVAL); SocketDNS_Failed: no resolver, a host that is empty or longer
+ * than 255 bytes (EINVAL), no thread.
+ */
+Request_T Socket_bind_async(SocketDNS_T dns, Socket_T socket, const char *host, int port);
+
+/**
+ * Ends a request of Socket_bind_async whose answer is not wanted any more. Nothing happens for NULL and for one that is
+ * over.
+ */
+void Socket_bind_async_cancel(SocketDNS_T dns, Request_T request);
+
+/**
+ * Starts the lookup of an address to connect the socket to, as Socket_bind_async; its list is for
+ * Socket_connect_with_addrinfo.
+ *
+ * Raises Socket_Failed: `host` is NULL, a port out of range (EINVAL); SocketDNS_Failed as Socket_bind_async.
+ */
+Request_T Socket_connect_async(SocketDNS_T dns, Socket_T socket, const char *host, int port);
+
+/**
+ * Ends a request of Socket_connect_async whose answer is not wanted any more. Nothing happens for NULL and for one that
+ * is over.
+ */
+void Socket_connect_async_cancel(SocketDNS_T dns, Request_T request);
 
 #ifdef __cplusplus
 }

@@ -32,6 +32,7 @@ pub mod socket_error;
 pub mod socket_event;
 pub mod socket_io;
 pub mod socket_log;
+pub mod socket_lookup;
 pub mod socket_message;
 pub mod socket_options;
 pub mod socket_poll;

@@ -4,8 +4,10 @@
 #![allow(non_camel_case_types)]
 
 use super::raise::{raising, raising_with, record, violated};
+use crate::dns;
 use crate::errno::Errno;
 use crate::socket::{self, Bound, Connected, Error, Handle, Kind, Socket};
+use libc::addrinfo;
 use std::borrow::Cow;
 use std::ffi::{c_char, c_int, CStr};
 use std::sync::Arc;
@@ -232,9 +234,8 @@ pub unsafe extern "C" fn Socket_connect(socket: Socket_T, host: *const c_char, p
             ));
         };
         Ok(match socket::connect(&socket, &host, port)? {
-            Connected::Yes => ((), Some(Errno(0))),
-            Connected::Pending => ((), Some(Errno(libc::EINPROGRESS))),
             Connected::No(error) => ((), quietly(error)),
+            outcome => ((), Some(pending(&outcome))),
         })
     })
 }
@@ -297,5 +298,177 @@ pub extern "C" fn Socket_getlocaladdr(socket: Socket_T) -> *const c_char {
 pub extern "C" fn Socket_getlocalport(socket: Socket_T) -> c_int {
     raising(c"Socket_getlocalport", || {
         Ok(live(c"Socket_getlocalport", socket).local_port().into())
+    })
+}
+
+/// The addresses of a list as getaddrinfo makes it.
+///
+/// # Safety
+/// `list` is NULL or the head of a list that nobody changes meanwhile.
+unsafe fn addresses(list: *const addrinfo) -> Result<Vec<socket2::SockAddr>, Error> {
+    if list.is_null() {
+        return Err(Error::invalid(
+            Kind::Socket,
+            "the list of addresses is NULL",
+        ));
+    }
+    // SAFETY: not NULL, and the caller's promise.
+    let copied = unsafe { dns::copy(list) };
+    let copied = copied.map_err(|error| {
+        let text = format!("the list of addresses: {error}");
+        Error::new(Kind::Socket, Errno(libc::ENOMEM), text)
+    })?;
+    Ok(copied.into_iter().map(|entry| entry.addr).collect())
+}
+
+/// As Socket_bind, to the first address of a list (of getaddrinfo, or of this library) that can be bound to; those of another
+/// family than the socket's are passed over. The list stays the caller's.
+///
+/// Raises Socket_Failed for all failures: EADDRINUSE and its like too, EINVAL for NULL.
+///
+/// # Safety
+/// `list` is NULL or the head of a list.
+#[no_mangle]
+pub unsafe extern "C" fn Socket_bind_with_addrinfo(socket: Socket_T, list: *mut addrinfo) {
+    raising_with(c"Socket_bind_with_addrinfo", || {
+        let socket = live(c"Socket_bind_with_addrinfo", socket);
+        // SAFETY: the caller's promise.
+        let addresses = unsafe { addresses(list)? };
+        socket::bind_one_of(&socket, "the addresses of a list", &addresses)?;
+        Ok(((), Some(Errno(0))))
+    })
+}
+
+/// As Socket_connect, to the first address of a list (of getaddrinfo, or of this library) that can be reached; those of another
+/// family than the socket's are passed over. The list stays the caller's.
+///
+/// Raises Socket_Failed for all failures: ECONNREFUSED and its like too, EINVAL for NULL. errno is EINPROGRESS where the
+/// connection is on its way.
+///
+/// # Safety
+/// `list` is NULL or the head of a list.
+#[no_mangle]
+pub unsafe extern "C" fn Socket_connect_with_addrinfo(socket: Socket_T, list: *mut addrinfo) {
+    raising_with(c"Socket_connect_with_addrinfo", || {
+        let socket = live(c"Socket_connect_with_addrinfo", socket);
+        // SAFETY: the caller's promise.
+        let addresses = unsafe { addresses(list)? };
+        let outcome = socket::connect_one_of(&socket, "the addresses of a list", &addresses)?;
+        Ok(((), Some(pending(&outcome))))
+    })
+}
+
+fn pending(outcome: &Connected) -> Errno {
+    match outcome {
+        Connected::Pending => Errno(libc::EINPROGRESS),
+        _ => Errno(0),
+    }
+}
+
+/// A new TCP socket of IPv4 that listens, as Socket_new, Socket_bind and Socket_listen; to be ended with Socket_free.
+///
+/// Raises Socket_Failed for all failures, EADDRINUSE and its like too.
+///
+/// # Safety
+/// `host` is NULL or a NUL-terminated string.
+#[no_mangle]
+pub unsafe extern "C" fn Socket_listen_tcp(
+    host: *const c_char,
+    port: c_int,
+    backlog: c_int,
+) -> Socket_T {
+    raising(c"Socket_listen_tcp", || {
+        // SAFETY: the caller's promise.
+        let host = unsafe { string(host) };
+        let made = socket::made(libc::AF_INET, |socket| {
+            match socket::bind(socket, host.as_deref(), port)? {
+                Bound::Yes => socket::listen(socket, backlog),
+                Bound::No(error) => Err(error),
+            }
+        })?;
+        Ok(made as Socket_T)
+    })
+}
+
+/// A new TCP socket of IPv4 that connects, as Socket_new and Socket_connect with `timeout_ms` as its connect_timeout_ms (0: as
+/// long as the system tries); to be ended with Socket_free. As there, what may pass does not raise: errno tells, and
+/// Socket_isconnected is 0.
+///
+/// Raises Socket_Failed as Socket_connect.
+///
+/// # Safety
+/// `host` is NULL or a NUL-terminated string.
+#[no_mangle]
+pub unsafe extern "C" fn Socket_connect_tcp(
+    host: *const c_char,
+    port: c_int,
+    timeout_ms: c_int,
+) -> Socket_T {
+    raising_with(c"Socket_connect_tcp", || {
+        // SAFETY: the caller's promise.
+        let Some(host) = (unsafe { string(host) }) else {
+            return Err(Error::invalid(
+                Kind::Socket,
+                "Socket_connect_tcp: the host is NULL",
+            ));
+        };
+        let mut errno = Errno(0);
+        let made = socket::made(libc::AF_INET, |socket| {
+            let mut timeouts = socket.timeouts();
+            timeouts.connect = timeout_ms.max(0);
+            socket.set_timeouts(timeouts);
+            errno = match socket::connect(socket, &host, port)? {
+                Connected::No(error) => quietly(error).unwrap_or(errno),
+                outcome => pending(&outcome),
+            };
+            Ok(())
+        })?;
+        Ok((made as Socket_T, Some(errno)))
+    })
+}
+
+/// Makes the socket non-blocking and starts to connect it to an IP address, without waiting: 0 when it is connected at once, 1
+/// when that is on its way (the socket becomes writable).
+///
+/// Raises Socket_Failed: `ip_address` is NULL or no address (EINVAL), `port` out of range, and what connect(2) fails with.
+///
+/// # Safety
+/// `ip_address` is NULL or a NUL-terminated string.
+#[no_mangle]
+pub unsafe extern "C" fn Socket_connect_nonblocking(
+    socket: Socket_T,
+    ip_address: *const c_char,
+    port: c_int,
+) -> c_int {
+    raising(c"Socket_connect_nonblocking", || {
+        let socket = live(c"Socket_connect_nonblocking", socket);
+        // SAFETY: the caller's promise.
+        let text = unsafe { string(ip_address) }.unwrap_or_default();
+        socket::start_connect(&socket, &text, port).map(|outcome| match outcome {
+            Connected::Pending => 1,
+            _ => 0,
+        })
+    })
+}
+
+/// A new handle on a copy of the descriptor, close-on-exec; TLS is not copied. To be ended with Socket_free.
+///
+/// Raises Socket_Failed: what fcntl(2) fails with.
+#[no_mangle]
+pub extern "C" fn Socket_dup(socket: Socket_T) -> Socket_T {
+    raising(c"Socket_dup", || {
+        let copy = socket::duplicate(&live(c"Socket_dup", socket), None)?;
+        Ok(copy as Socket_T)
+    })
+}
+
+/// As Socket_dup, with this number for the descriptor: what was open under it is closed.
+///
+/// Raises Socket_Failed: a number that is negative or the socket's own (EINVAL), what dup3(2) fails with.
+#[no_mangle]
+pub extern "C" fn Socket_dup2(socket: Socket_T, target_fd: c_int) -> Socket_T {
+    raising(c"Socket_dup2", || {
+        let copy = socket::duplicate(&live(c"Socket_dup2", socket), Some(target_fd))?;
+        Ok(copy as Socket_T)
     })
 }

@@ -104,8 +104,8 @@ pub unsafe extern "C" fn Socket_recv(socket: Socket_T, buf: *mut c_void, len: us
 
 /// As Socket_send, from `iovcnt` (1 to IOV_MAX) pieces of memory in their order.
 ///
-/// Raises SocketCommon_Failed too: an entry with a length and no memory (EINVAL), lengths that are together more than SSIZE_MAX
-/// (EOVERFLOW).
+/// Raises SocketCommon_Failed too: an entry with a length and no memory, lengths that are together more than SSIZE_MAX
+/// (EINVAL).
 ///
 /// # Safety
 /// `iov` has `iovcnt` entries, each readable.

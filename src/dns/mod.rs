@@ -26,6 +26,7 @@ pub use direct::{inquire, wait_for, Inquiry, TIMED_OUT};
 pub use literal::literal;
 pub(crate) use resolver::SignalsBlocked;
 pub use status::{status_text, ResolveError};
+pub(crate) use system::copy;
 
 use crate::clock::Nanos;
 use crate::errno::Errno;

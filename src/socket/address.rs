@@ -63,8 +63,9 @@ pub(super) fn name_limit(socket: &Socket) -> Option<Nanos> {
     }
 }
 
-fn is_wildcard(host: Option<&str>) -> bool {
-    matches!(host, None | Some("0.0.0.0" | "::"))
+/// Whether a host stands for all addresses of this machine, as no host does.
+pub fn is_wildcard(host: &str) -> bool {
+    matches!(host, "0.0.0.0" | "::")
 }
 
 fn wildcard(domain: c_int, port: u16) -> Option<SockAddr> {
@@ -85,7 +86,7 @@ pub fn bind(socket: &Socket, host: Option<&str>, number: c_int) -> Result<Bound,
         let errno = Errno(libc::EAFNOSUPPORT);
         Error::system(Kind::Socket, format_args!("{WHAT} {name} failed"), errno)
     };
-    let addresses = if is_wildcard(host) {
+    let addresses = if host.is_none_or(is_wildcard) {
         match wildcard(socket.domain(), port) {
             Some(addr) => vec![addr],
             None => return Ok(Bound::No(wrong_family())),

@@ -1,5 +1,6 @@
 //! Moving all of the bytes, over as many calls as it takes.
 
+use super::common::vectors;
 use super::data::{self, Piece};
 use super::error::{Error, Kind};
 use super::handle::Handle;
@@ -90,7 +91,7 @@ pub unsafe fn send_all_pieces(
     let mut rest = Rest::of(pieces);
     run(handle, Direction::Send, patience, total, |done, flags| {
         // SAFETY: the caller's promise: what is left of the pieces is in them.
-        unsafe { data::send_pieces(handle, rest.after(done), flags) }
+        unsafe { data::send_pieces(handle, rest.after(done)?, flags) }
     })
 }
 
@@ -112,7 +113,7 @@ pub unsafe fn receive_all_pieces(
         total,
         |done, flags| {
             // SAFETY: the caller's promise: what is left of the pieces is in them.
-            unsafe { data::receive_pieces(handle, rest.after(done), flags) }
+            unsafe { data::receive_pieces(handle, rest.after(done)?, flags) }
         },
     )
 }
@@ -134,27 +135,17 @@ impl Rest<'_> {
         }
     }
 
-    fn after(&mut self, done: usize) -> &[Piece] {
+    fn after(&mut self, done: usize) -> Result<&[Piece], Error> {
         if done == 0 {
-            return self.given;
+            return Ok(self.given);
         }
         if self.copy.is_empty() {
             self.copy = self.given.to_vec();
         }
-        let mut skip = done - self.done;
+        vectors::advance(&mut self.copy, done - self.done)?;
         self.done = done;
-        let mut whole = 0;
-        for piece in &mut self.copy {
-            if skip < piece.iov_len {
-                piece.iov_base = piece.iov_base.wrapping_byte_add(skip);
-                piece.iov_len -= skip;
-                break;
-            }
-            skip -= piece.iov_len;
-            whole += 1;
-        }
-        self.copy.drain(..whole);
-        &self.copy
+        let begun = vectors::first_active(&self.copy).unwrap_or(0);
+        Ok(&self.copy[begun..])
     }
 }
 

@@ -12,7 +12,10 @@ use crate::conn::endpoint_text;
 use crate::errno::Errno;
 use socket2::SockAddr;
 use std::ffi::c_int;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
+
+const WHAT: &str = "connect to";
 
 /// What came of a connect.
 #[derive(Debug)]
@@ -27,7 +30,6 @@ pub enum Connected {
 
 /// Resolves a name and tries its addresses of the socket's family in order, within the socket's times.
 pub fn connect(socket: &Socket, host: &str, number: c_int) -> Result<Connected, Error> {
-    const WHAT: &str = "connect to";
     let port = address::port(WHAT, host, number)?;
     let name = endpoint_text(host, &port.to_string());
     if socket.domain() == libc::AF_UNIX {
@@ -53,7 +55,7 @@ pub fn connect_one_of(
     name: &str,
     addresses: &[SockAddr],
 ) -> Result<Connected, Error> {
-    let mut tried = Tried::new("connect to", name);
+    let mut tried = Tried::new(WHAT, name);
     let usable: Vec<_> = addresses
         .iter()
         .filter(|addr| i32::from(addr.family()) == socket.domain())
@@ -74,6 +76,29 @@ pub fn connect_one_of(
     Err(tried.into_error())
 }
 
+/// Makes the socket non-blocking and starts to connect it to an IP address, without waiting.
+pub fn start_connect(socket: &Socket, ip: &str, number: c_int) -> Result<Connected, Error> {
+    let port = address::port(WHAT, ip, number)?;
+    let Ok(parsed) = ip.parse::<IpAddr>() else {
+        let text = format!("{WHAT} {ip}: this is no IP address");
+        return Err(Error::invalid(Kind::Socket, text));
+    };
+    socket.set_nonblocking()?;
+    let name = endpoint_text(ip, &port.to_string());
+    let addr = SockAddr::from(SocketAddr::new(parsed, port));
+    let mut tried = Tried::new(WHAT, &name);
+    if i32::from(addr.family()) != socket.domain() {
+        return Err(tried.into_error());
+    }
+    match connect_address(socket, &addr, None) {
+        Ok(connected) => told(socket, connected),
+        Err(errno) => {
+            tried.failed(&addr, errno);
+            Err(tried.into_error())
+        }
+    }
+}
+
 /// The program's handlers hear of it.
 pub(super) fn told(socket: &Socket, connected: Connected) -> Result<Connected, Error> {
     event::connected(socket)?;
@@ -92,7 +117,9 @@ pub(super) fn connect_address(
             let _mode = NonBlocking::begin(fd)?;
             match start(fd, addr) {
                 Err(Errno(libc::EINPROGRESS | libc::EALREADY | libc::EINTR)) => {
-                    finish(fd, deadline)?
+                    finish(fd, deadline)?;
+                    // Until it is asked again, the kernel would let another connect succeed, to whatever address.
+                    let _ = start(fd, addr);
                 }
                 result => result?,
             }

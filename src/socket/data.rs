@@ -1,6 +1,7 @@
 //! Bytes in and out, a call at a time. A plain socket's go straight to the kernel: what is added is one look at the handle
 //! before, and counting after, without a lock and without holding anything, so that two threads may send and receive.
 
+use super::common::vectors;
 use super::error::{Error, Kind};
 use super::handle::Handle;
 use super::object::{Route, Socket};
@@ -52,8 +53,8 @@ pub unsafe fn receive(handle: &'static Handle, buf: *mut u8, len: usize, flags: 
     if route != Route::Plain {
         // SAFETY: the caller's promise.
         let room = unsafe { std::slice::from_raw_parts_mut(buf.cast(), len) };
-        if let Some(moved) = routed_receive(handle, route, room, flags) {
-            return moved;
+        if let Some(moved) = routed_receive(handle, room, flags) {
+            return counted(handle, moved);
         }
     }
     // SAFETY: the caller's promise.
@@ -98,16 +99,20 @@ pub unsafe fn send_pieces(handle: &'static Handle, pieces: &[Piece], flags: c_in
 /// # Safety
 /// Each piece is writable.
 pub unsafe fn receive_pieces(handle: &'static Handle, pieces: &[Piece], flags: c_int) -> Moved {
-    if total(pieces)? == 0 {
+    let total = total(pieces)?;
+    if total == 0 {
         return Ok(Some(0));
     }
     let Some((fd, route)) = handle.look(|socket| (socket.fd(), socket.route())) else {
         return Err(freed());
     };
     if route != Route::Plain {
+        if route == Route::Tls {
+            tls::check_length(total)?;
+        }
         // SAFETY: the pieces are writable.
         if let Some(moved) = unsafe { routed_receive_pieces(handle, pieces, flags) } {
-            return moved;
+            return counted(handle, moved);
         }
     }
     let mut message = message(pieces);
@@ -127,26 +132,8 @@ fn message(pieces: &[Piece]) -> libc::msghdr {
 
 /// How many bytes the pieces have together; an error for more than there can be, and for NULL with a length.
 pub(super) fn total(pieces: &[Piece]) -> Result<usize, Error> {
-    let mut total = 0usize;
-    for piece in pieces {
-        if piece.iov_base.is_null() && piece.iov_len > 0 {
-            return Err(Error::invalid(
-                Kind::Common,
-                "iovec: an entry with a length has no memory",
-            ));
-        }
-        total = total
-            .checked_add(piece.iov_len)
-            .filter(|total| isize::try_from(*total).is_ok())
-            .ok_or_else(|| {
-                Error::new(
-                    Kind::Common,
-                    Errno(libc::EOVERFLOW),
-                    "iovec: the lengths together are more than a call can move",
-                )
-            })?;
-    }
-    Ok(total)
+    vectors::check_bases(pieces)?;
+    vectors::total(pieces)
 }
 
 /// What the kernel's answer to a send means.
@@ -248,30 +235,30 @@ pub(super) fn sent_by_tls(socket: &Socket, moved: Moved) -> Moved {
 /// Receives through TLS, or what it left; `None`: from the kernel, after all.
 fn routed_receive(
     handle: &'static Handle,
-    route: Route,
     room: &mut [MaybeUninit<u8>],
     flags: c_int,
 ) -> Option<Moved> {
     let Some(socket) = handle.socket() else {
         return Some(Err(freed()));
     };
-    let moved = match route {
-        Route::Tls => tls::receive(&socket, room, patience(flags)),
-        _ => match tls::left_over(&socket, room) {
-            0 => {
-                socket.set_route(Route::Plain);
-                socket.readiness().note(None, false);
-                return None;
-            }
-            count => Ok(Some(count)),
+    match socket.route() {
+        Route::Plain => None,
+        Route::Tls => Some(tls::receive(&socket, room, patience(flags))),
+        Route::LeftOver => match tls::left_over(&socket, room) {
+            0 => None,
+            count => Some(Ok(Some(count))),
         },
-    };
-    match &moved {
+    }
+}
+
+/// Counts what [`routed_receive`] gave.
+fn counted(handle: &'static Handle, moved: Moved) -> Moved {
+    handle.look(|socket| match &moved {
         Ok(Some(count)) => socket.stats.received.moved(*count),
         Ok(None) => {}
         Err(_) => socket.stats.received.failed(),
-    }
-    Some(moved)
+    });
+    moved
 }
 
 /// As [`routed_receive`], into pieces: on after the first only with what is there already.
@@ -283,23 +270,11 @@ unsafe fn routed_receive_pieces(
     pieces: &[Piece],
     flags: c_int,
 ) -> Option<Moved> {
-    let mut all = 0;
+    let (mut all, mut flags) = (0, flags);
     for piece in pieces.iter().filter(|piece| piece.iov_len > 0) {
-        let route = handle.look(Socket::route)?;
-        let more = all == 0
-            || match route {
-                Route::Tls => handle
-                    .socket()
-                    .is_some_and(|socket| tls::has_buffered(&socket)),
-                Route::LeftOver => true,
-                Route::Plain => false,
-            };
-        if !more {
-            break;
-        }
         // SAFETY: the caller's promise.
         let room = unsafe { std::slice::from_raw_parts_mut(piece.iov_base.cast(), piece.iov_len) };
-        match routed_receive(handle, route, room, flags) {
+        match routed_receive(handle, room, flags) {
             Some(Ok(Some(count))) => {
                 all += count;
                 if count < piece.iov_len {
@@ -310,6 +285,7 @@ unsafe fn routed_receive_pieces(
             _ if all > 0 => break,
             moved => return moved,
         }
+        flags |= libc::MSG_DONTWAIT;
     }
     Some(Ok(Some(all)))
 }

@@ -65,6 +65,25 @@ pub fn made(
     }
 }
 
+/// A new handle on a copy of the descriptor, close-on-exec, with this number if one is given.
+pub fn duplicate(socket: &Socket, number: Option<RawFd>) -> Result<&'static Handle, Error> {
+    // SAFETY: no memory is involved; what is closed under a number that the program gives, the program gives up.
+    let fd = unsafe {
+        match number {
+            None => libc::fcntl(socket.fd(), libc::F_DUPFD_CLOEXEC, 0),
+            Some(number) => libc::dup3(socket.fd(), number, libc::O_CLOEXEC),
+        }
+    };
+    if fd < 0 {
+        return Err(Error::system(Kind::Socket, "dup", Errno::last()));
+    }
+    // SAFETY: just made, and nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let copy = Socket::new(fd, socket.domain(), socket.kind());
+    copy.set_timeouts(socket.timeouts());
+    Ok(Handle::new(copy))
+}
+
 /// A connected pair of Unix sockets: close-on-exec and blocking.
 pub fn pair(kind: c_int) -> Result<(&'static Handle, &'static Handle), Error> {
     if ![libc::SOCK_STREAM, libc::SOCK_DGRAM].contains(&kind) {

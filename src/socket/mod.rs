@@ -58,15 +58,15 @@ mod unix;
 mod wait;
 
 pub use accept::{accept, accept_within};
-pub use address::{bind, bind_one_of, listen, Bound};
+pub use address::{bind, bind_one_of, is_wildcard, listen, Bound};
 pub use all::{receive_all, receive_all_pieces, send_all, send_all_pieces, Patience, Progress};
 pub use buf::Buf;
-pub use connect::{connect, connect_one_of, Connected};
+pub use connect::{connect, connect_one_of, start_connect, Connected};
 pub use data::{receive, receive_pieces, send, send_pieces, Moved, Piece};
 pub use error::{Error, Kind, Thrown};
 pub use file::{send_file, send_whole_file};
 pub use handle::Handle;
-pub use life::{live_count, made, new, pair, take_over};
+pub use life::{duplicate, live_count, made, new, pair, take_over};
 pub use message::{peek, receive_fds, receive_message, send_fds, send_message, splice, MOST_FDS};
 pub use object::{Route, Socket};
 pub use options::{ignore_sigpipe, receive_limited, send_limited, TcpInfo};

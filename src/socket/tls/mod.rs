@@ -15,7 +15,7 @@ mod moves;
 mod shake;
 
 pub use leave::{disable, shut_down, shut_down_sending};
-pub(in crate::socket) use moves::{receive, send, send_file, send_pieces};
+pub(in crate::socket) use moves::{check_length, receive, send, send_file, send_pieces};
 pub use moves::{tls_receive, tls_send, tls_send_file, FileMoved};
 pub use shake::{shake, shake_by_itself, shake_within};
 

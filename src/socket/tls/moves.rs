@@ -82,6 +82,11 @@ pub(in crate::socket) fn receive(
     receiving(socket, Caller::Plain, room, patience)
 }
 
+/// A plain receive of so many bytes can be made.
+pub(in crate::socket) fn check_length(len: usize) -> Result<(), Error> {
+    not_too_long(len, Way::In)
+}
+
 fn not_too_long(len: usize, way: Way) -> Result<(), Error> {
     match len > MOST {
         true => Err(Error::invalid(
