@@ -1,25 +1,24 @@
 /*
- * Shows a server its own certificate, sends it what comes on standard input, and prints what comes back. The server is
- * verified, with a CA of yours.
+ * Shows a server its own certificate, sends it a text, and prints what comes back. The server is verified, with a CA of
+ * yours.
  *
  *     cc mtls.c -o mtls $(pkg-config --cflags --libs netconn)
- *     echo hello | ./mtls localhost 8443 ca.pem client.pem client.key
+ *     ./mtls localhost 8443 ca.pem client.pem client.key hello
  */
+#include <errno.h>
 #include <socket/Socket.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <errno.h>
 #include <tls/SocketTLS.h>
 #include <tls/SocketTLSContext.h>
 
-static void talk(Socket_T socket) {
+static void talk(Socket_T socket, const char *text) {
     char buf[4096];
-    size_t len;
     SocketTLS_CertInfo server;
     if (SocketTLS_get_peer_cert_info(socket, &server) == 1)
         fprintf(stderr, "%s with %s, issued by %s\n", SocketTLS_get_version(socket), server.subject, server.issuer);
-    while ((len = fread(buf, 1, sizeof buf, stdin)) > 0) Socket_sendall(socket, buf, len);
+    Socket_sendall(socket, text, strlen(text));
     SocketTLS_shutdown_send(socket);
     for (;;) { /* until Socket_Closed */
         ssize_t n = SocketTLS_recv(socket, buf, sizeof buf);
@@ -31,8 +30,8 @@ int main(int argc, char **argv) {
     static Socket_T socket; /* static, or volatile: what TRY's body changes and is used after it */
     static SocketTLSContext_T tls;
     volatile int status = 1;
-    if (argc != 6) {
-        fprintf(stderr, "usage: %s HOST PORT CA CERTIFICATE KEY\n", argv[0]);
+    if (argc != 7 || argv[6][0] == 0) {
+        fprintf(stderr, "usage: %s HOST PORT CA CERTIFICATE KEY TEXT\n", argv[0]);
         return 2;
     }
     TRY
@@ -46,7 +45,7 @@ int main(int argc, char **argv) {
             SocketTLS_enable(socket, tls);
             SocketTLS_set_hostname(socket, argv[1]); /* whom to verify: without it the handshake fails */
             SocketTLS_handshake(socket);
-            talk(socket);
+            talk(socket, argv[6]);
         }
     EXCEPT(Socket_Closed) /* the server has said all it had to say */
         status = 0;

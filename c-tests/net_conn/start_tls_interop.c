@@ -8,14 +8,10 @@
 #include "../support/upgrade.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/x509_vfy.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* What one side of a dialogue says after each line that begins so; the last answer is followed by TLS. */
@@ -140,52 +136,6 @@ static void client_dialogue(int version, const struct step *server, const struct
 BOTH_VERSIONS(an_smtp_client_meets_s_server) { client_dialogue(version, smtp_server, smtp_client); }
 BOTH_VERSIONS(an_imap_client_meets_s_server) { client_dialogue(version, imap_server, imap_client); }
 
-/* openssl s_client with its standard input and output at pipes of ours. */
-struct program {
-    pid_t pid;
-    int in, out;
-};
-
-static void end_program(void *arg) {
-    struct program *program = arg;
-    kill(program->pid, SIGTERM);
-    waitpid(program->pid, NULL, 0);
-    close(program->in);
-    close(program->out);
-}
-
-static struct program *start_s_client(const char *protocol, const char *version, const char *port) {
-    static const char *const paths[] = {"/usr/bin/openssl", "/usr/local/bin/openssl", "/opt/homebrew/bin/openssl", NULL};
-    const char *const *path = paths;
-    while (*path && access(*path, X_OK) != 0) path++;
-    if (!*path) SKIP("needs the Debian package openssl");
-    struct program *program = alloc(sizeof *program);
-    int in[2], out[2];
-    char where[32], log[400];
-    snprintf(where, sizeof where, "127.0.0.1:%s", port);
-    snprintf(log, sizeof log, "%s/s_client.log", temp_dir());
-    const char *ca = cert(CERT_CA);
-    CHECK_INT(pipe2(in, O_CLOEXEC), 0);
-    CHECK_INT(pipe2(out, O_CLOEXEC), 0);
-    program->pid = fork();
-    CHECK(program->pid >= 0);
-    if (program->pid == 0) {
-        int errors = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-        dup2(in[0], 0);
-        dup2(out[1], 1);
-        dup2(errors, 2);
-        execl(*path, *path, "s_client", "-starttls", protocol, version, "-connect", where, "-CAfile", ca, "-verify_return_error",
-              "-verify_hostname", "localhost", "-quiet", (char *)NULL);
-        _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    program->in = in[1];
-    program->out = out[0];
-    at_end(end_program, program);
-    return program;
-}
-
 static void answer_lines(struct net_conn *c, void *arg) {
     struct talk *talk = arg;
     if (c->use_tls) {
@@ -221,7 +171,7 @@ static int listening(char port[8]) {
 static void server_dialogue(int version, const char *protocol, const struct step *script) {
     char port[8];
     int listener = listening(port);
-    struct program *s_client = start_s_client(protocol, version == TLS1_2_VERSION ? "-tls1_2" : "-tls1_3", port);
+    struct program *s_client = start_s_client(port, "-starttls", protocol, version == TLS1_2_VERSION ? "-tls1_2" : "-tls1_3", NULL);
     int fd = accept(listener, NULL, NULL);
     CHECK(fd >= 0);
     close(listener);
@@ -239,13 +189,7 @@ static void server_dialogue(int version, const char *protocol, const struct step
     CHECK_MEM(talk.secret, "from the client\n", 16);
     client_write(talk.tls, "from the server\n", 16);
     /* With -starttls imap, s_client shows a line that came in plain text first. */
-    char shown[1024] = "";
-    for (size_t n = 0; !strstr(shown, "from the server\n");) {
-        ssize_t more = read(s_client->out, shown + n, sizeof shown - 1 - n);
-        if (more <= 0) FAIL("s_client ended after: %s", shown);
-        n += (size_t)more;
-        shown[n] = 0;
-    }
+    program_until(s_client, "from the server\n");
     client_close(talk.tls);
 }
 

@@ -116,9 +116,74 @@ const char *start_nginx_with(const char *root, const char *cert_file, const char
     return start(program, arguments, port, log);
 }
 
+static const char *const openssl_paths[] = {"/usr/bin/openssl", "/usr/local/bin/openssl", "/opt/homebrew/bin/openssl", NULL};
+
+static void kill_program(void *arg) {
+    struct program *program = arg;
+    if (program->pid > 0) {
+        kill(program->pid, SIGTERM);
+        waitpid(program->pid, NULL, 0);
+    }
+    if (program->in >= 0) close(program->in);
+    close(program->out);
+}
+
+struct program *start_s_client(const char *port, ...) {
+    const char *openssl = find_program("openssl", openssl_paths), *ca = cert("ca.pem");
+    char where[32], log[400];
+    snprintf(where, sizeof where, "127.0.0.1:%s", port);
+    snprintf(log, sizeof log, "%s/s_client.log", temp_dir());
+    const char *arguments[40] = {openssl,   "s_client",           "-connect",         where,       "-CAfile", ca,
+                                 "-quiet", "-verify_return_error", "-verify_hostname", "localhost"};
+    int n = 10, in[2], out[2];
+    va_list more;
+    va_start(more, port);
+    for (const char *argument; (argument = va_arg(more, const char *)) != NULL && n < 39;) arguments[n++] = argument;
+    va_end(more);
+    struct program *program = alloc(sizeof *program);
+    CHECK_INT(pipe2(in, O_CLOEXEC), 0);
+    CHECK_INT(pipe2(out, O_CLOEXEC), 0);
+    program->pid = fork();
+    CHECK_CMP(program->pid, >=, 0);
+    if (program->pid == 0) {
+        int errors = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        dup2(errors, 2);
+        execv(openssl, (char *const *)(uintptr_t)arguments);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    program->in = in[1];
+    program->out = out[0];
+    at_end(kill_program, program);
+    return program;
+}
+
+void program_until(struct program *program, const char *text) {
+    char shown[4096] = "";
+    for (size_t n = 0; !strstr(shown, text);) {
+        ssize_t more = read(program->out, shown + n, sizeof shown - 1 - n);
+        if (more <= 0) FAIL("the program ended after: %s", shown);
+        n += (size_t)more;
+        shown[n] = 0;
+    }
+}
+
+int program_end(struct program *program) {
+    char rest[4096];
+    int status;
+    close(program->in);
+    program->in = -1;
+    while (read(program->out, rest, sizeof rest) > 0) {}
+    CHECK_INT(waitpid(program->pid, &status, 0), program->pid);
+    program->pid = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 const char *start_s_server(const char *cert_file, const char *key_file, ...) {
-    static const char *const paths[] = {"/usr/bin/openssl", "/usr/local/bin/openssl", "/opt/homebrew/bin/openssl", NULL};
-    const char *program = find_program("openssl", paths), *chain = cert(cert_file), *key = cert(key_file);
+    const char *program = find_program("openssl", openssl_paths), *chain = cert(cert_file), *key = cert(key_file);
     int port = free_port();
     char where[32], log[400];
     snprintf(where, sizeof where, "127.0.0.1:%d", port);

@@ -12,6 +12,21 @@ const char *start_nginx(const char *root, const char *cert_file, const char *key
 const char *start_nginx_with(const char *root, const char *cert_file, const char *key_file, const char *versions,
                              const char *lines);
 
+/* A program with its standard input and output at pipes of ours. */
+struct program {
+    int pid, in, out;
+};
+
+/*
+ * `openssl s_client` to this port of 127.0.0.1, which takes no certificate but one of the tests' CA for localhost, with
+ * further arguments, ended by NULL. What it has read is on `out`, what is written to `in` it sends.
+ */
+struct program *start_s_client(const char *port, ...);
+/* Reads from its output until this text has been seen; fails the test when it ends before. */
+void program_until(struct program *program, const char *text);
+/* Closes its input, reads its output to the end, and waits: its exit status, or 128 and a signal. */
+int program_end(struct program *program);
+
 /* `openssl s_server` with further arguments, ended by NULL, e.g. "-tls1_2", "-www"; returns its port. */
 const char *start_s_server(const char *cert_file, const char *key_file, ...);
 

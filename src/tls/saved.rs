@@ -54,6 +54,8 @@ pub(super) struct Slot {
 
 struct Offer {
     saved: Saved,
+    /// Of a purpose, that it is the one that the session is bound to.
+    fitting: Option<String>,
     place: Box<dyn Fn() -> Option<Place>>,
 }
 
@@ -134,9 +136,9 @@ fn settings_of(session: &Session) -> Option<Scope> {
     scope::of_client(session.settings(), state.handed_out()?).ok()
 }
 
-/// What a connection asks for: a name, what is checked, protocols, and where it goes. A name that is verified stands for all
-/// its addresses.
-fn purpose_of(session: &Session, place: &Place) -> Option<Scope> {
+/// What a connection asks for, printable: a name, what is checked, protocols, and where it goes. A name that is verified
+/// stands for all its addresses.
+fn purpose_of(session: &Session, place: &Place) -> String {
     let (mode, name) = (session.mode(), session.name());
     let verified = mode == Verify::Full && name.is_some();
     let peer = Peer {
@@ -147,19 +149,19 @@ fn purpose_of(session: &Session, place: &Place) -> Option<Scope> {
     let key = session_key(&peer, name.as_deref(), mode, &session.settings().alpn);
     // The families look for names in different places.
     let family = session.state().place();
-    scope::of_key(&format!("{family:?} {key}")).ok()
+    format!("{family:?} {key}")
 }
 
-/// Whether the peer of this session would be asked nothing more by this connection.
-fn fits(session: &Session, saved: &Saved) -> bool {
+/// Whether a session may be offered by this connection, whatever that asks for.
+fn may_be_offered(session: &Session, saved: &Saved) -> bool {
     let settings = session.settings();
     // Its word cannot be had any more.
     let silent = settings.verify_callback.is_some() && session.state().context().is_freed();
-    !session.is_server()
-        && !settings.no_reuse
-        && !silent
-        && !saved.expired()
-        && settings_of(session).is_some_and(|own| own == saved.settings)
+    !session.is_server() && !settings.no_reuse && !silent && !saved.expired()
+}
+
+fn is_bound_to(saved: &Saved, purpose: &str) -> bool {
+    scope::of_key(purpose).is_ok_and(|purpose| purpose == saved.purpose)
 }
 
 impl Session {
@@ -191,7 +193,7 @@ impl Session {
         Some(Saved {
             session,
             settings: queue::with_clean_queue(|| settings_of(self))?,
-            purpose: queue::with_clean_queue(|| purpose_of(self, place?))?,
+            purpose: queue::with_clean_queue(|| scope::of_key(&purpose_of(self, place?)).ok())?,
             in_memory,
         })
     }
@@ -201,13 +203,19 @@ impl Session {
     /// `None` is a place that is not known. A later call replaces an earlier one.
     pub fn offer(&self, saved: &Saved, place: impl Fn() -> Option<Place> + 'static) -> bool {
         queue::with_clean_queue(|| {
-            if !self.is_before_handshake() || !fits(self, saved) {
+            if !self.is_before_handshake()
+                || !may_be_offered(self, saved)
+                || settings_of(self) != Some(saved.settings)
+            {
                 return false;
             }
+            let mut fitting = None;
             if let (Some(_), Some(place)) = (self.name(), place()) {
-                if purpose_of(self, &place) != Some(saved.purpose) {
+                let purpose = purpose_of(self, &place);
+                if !is_bound_to(saved, &purpose) {
                     return false;
                 }
+                fitting = Some(purpose);
             }
             // SAFETY: a live session, whose count this raises for the value that is made of it.
             let session = unsafe {
@@ -219,6 +227,7 @@ impl Session {
             let saved = Saved { session, ..*saved };
             self.state().slot().waiting.set(Some(Box::new(Offer {
                 saved,
+                fitting,
                 place: Box::new(place),
             })));
             true
@@ -239,11 +248,14 @@ pub(super) fn settle(session: &Session) {
         return;
     };
     let given = queue::with_clean_queue(|| {
-        let place = (offer.place)();
-        let purpose = place.and_then(|place| purpose_of(session, &place));
-        session.is_before_handshake()
-            && purpose == Some(offer.saved.purpose)
-            && fits(session, &offer.saved)
+        let Some(place) = (offer.place)() else {
+            return false;
+        };
+        let purpose = purpose_of(session, &place);
+        let fits = offer.fitting.as_ref() == Some(&purpose) || is_bound_to(&offer.saved, &purpose);
+        // The settings are those of the offer: a session keeps the ones that it was made under.
+        fits && session.is_before_handshake()
+            && may_be_offered(session, &offer.saved)
             && outside::give(session, &offer.saved.session)
     });
     if given {
