@@ -43,6 +43,7 @@ pub mod socket_pool_limits;
 pub mod socket_pool_statistics;
 pub mod socket_reconnect;
 pub mod socket_reconnect_tls;
+pub mod socket_ssl;
 pub mod socket_stats;
 pub mod socket_time;
 pub mod socket_timer;
