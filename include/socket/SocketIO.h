@@ -47,6 +47,30 @@ int socket_tls_want_write(Socket_T socket);
 }
 #endif
 
+#if SOCKET_HAS_TLS && !defined(NETCONN_OPENSSL_HIDDEN)
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * OpenSSL's object of a socket with TLS, which stays the socket's and lives as long as its TLS; NULL without TLS, and
+ * for NULL. Bytes that are sent and received through it are not counted, and after a write that would block the same
+ * function has to go on.
+ */
+SSL *socket_get_ssl(Socket_T socket);
+
+/**
+ * As socket_get_ssl, for a socket whose handshake is complete.
+ *
+ * Raises Socket_Failed without TLS and for NULL (EINVAL), SocketTLS_HandshakeFailed before (ENOTCONN).
+ */
+SSL *socket_validate_tls_ready(Socket_T socket);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
+
 /** Whether errno says that the call would have to wait. */
 static inline int socketio_is_wouldblock(void) { return errno == EAGAIN || errno == EWOULDBLOCK; }
 

@@ -23,7 +23,7 @@ use super::error::{Error, Kind, Thrown};
 use super::object::{Route, Socket};
 use crate::errno::Errno;
 use crate::evloop::Interest;
-use crate::tls::{Context, Session};
+use crate::tls::{Context, Session, SSL};
 use crate::transport::{Attached, Failure};
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_short, c_void};
@@ -169,6 +169,19 @@ fn drop_tls(socket: &Socket, live: &Live) {
     let gone = socket.tls.live.take();
     drop(gone);
     publish(socket);
+}
+
+/// The `SSL`, which stays the socket's; NULL without TLS.
+pub fn ssl(socket: &Socket) -> *mut SSL {
+    socket
+        .tls
+        .live()
+        .map_or(std::ptr::null_mut(), |live| live.session().ssl())
+}
+
+/// Whether there is TLS whose handshake is complete.
+pub fn is_ready(socket: &Socket) -> bool {
+    socket.tls.live().is_some_and(|live| live.is_ready())
 }
 
 /// Whom a client expects; before its handshake.
