@@ -47,6 +47,38 @@ int socket_tls_want_write(Socket_T socket);
 }
 #endif
 
+#if SOCKET_HAS_TLS && !defined(NETCONN_OPENSSL_HIDDEN)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * The socket's `SSL`, which stays the socket's and goes with its TLS; NULL without TLS, for NULL and for a socket that
+ * was freed. What is done to it behind the library's back is the program's affair: let the library move the bytes.
+ */
+SSL *socket_get_ssl(Socket_T socket);
+
+/**
+ * As socket_get_ssl, when bytes can be moved.
+ *
+ * Raises Socket_Failed: no TLS (EINVAL); SocketTLS_HandshakeFailed: the handshake is not complete (ENOTCONN).
+ */
+SSL *socket_validate_tls_ready(Socket_T socket);
+
+/**
+ * What `ret`, which a call of OpenSSL with `ssl` has just returned on this thread, means as errno: 0 for a success, and
+ * with errno EAGAIN for a call that waits for the socket; -1 with errno EPROTO (TLS failed), ECONNRESET (the peer ended
+ * TLS or the connection), EINVAL (`ssl` is NULL), or the system's number. `socket` is not looked at.
+ */
+int socket_handle_ssl_error(Socket_T socket, SSL *ssl, int ret);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+
 /** Whether errno says that the call would have to wait. */
 static inline int socketio_is_wouldblock(void) { return errno == EAGAIN || errno == EWOULDBLOCK; }
 

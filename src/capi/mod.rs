@@ -31,6 +31,7 @@ pub mod socket_dns;
 pub mod socket_error;
 pub mod socket_event;
 pub mod socket_io;
+pub mod socket_io_tls;
 pub mod socket_log;
 pub mod socket_lookup;
 pub mod socket_message;

@@ -7,8 +7,10 @@
 //! - [`shake`]: the handshake, by steps and in loops
 //! - [`moves`]: bytes, for `SocketTLS_*` and for the plain calls that are routed here
 //! - [`info`]: what it tells of its TLS and its peer
+//! - [`handed`]: its SSL, for programs
 //! - [`leave`]: close_notify, in one direction or both, and back to plain
 
+pub mod handed;
 pub mod info;
 mod leave;
 mod moves;
