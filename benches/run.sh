@@ -11,3 +11,5 @@ echo
 "$here/embedded.sh" "$@"
 echo
 "$here/pool.sh" "$@"
+echo
+"$here/socket_tls.sh" "$@"

@@ -147,6 +147,16 @@ try_adapter adapters/libuv.h uv.h libuv1-dev -D_POSIX_C_SOURCE=200809L
 try_adapter adapters/glib.h glib.h libglib2.0-dev $(${PKG_CONFIG:-pkg-config} --cflags glib-2.0 2>/dev/null)
 try "adapters/adapter.h" '#include "adapters/adapter.h"\nint main(void) { return 0; }\n'
 
+# A function without its line there is found here.
+listed=$({
+    sed -n 's/^F\(UNCTION\)\{0,1\}([^,]*, \([A-Za-z0-9_]*\),.*/\2/p' c-tests/headers/prototypes.c c-tests/headers/family.h
+    cat $(find include -name '*.h' ! -path '*/adapters/*') | sed -n 's/^extern [^(]*[ *]\([A-Za-z0-9_]*\)\(\[[0-9]*\]\)\{0,1\};$/\1/p'
+} | LC_ALL=C sort -u)
+if printf '%s\n' "$listed" | LC_ALL=C comm -23 symbols/public.txt - | grep .; then
+    failed=$((failed + 1)) && echo "FAIL these functions have no line in c-tests/headers/prototypes.c or family.h"
+else
+    passed=$((passed + 1))
+fi
 try "each function at the type that programs were written for" '#include "c-tests/headers/prototypes.c"\n'
 try_family "each function of the Socket family at that type" '#include "c-tests/headers/family.c"\n' "$has_tls"
 

@@ -62,6 +62,7 @@ FUNCTION(void, evloop_signal_free, (struct evloop_signal *))
 FUNCTION(double, evloop_now, (struct ev_loop *))
 FUNCTION(int, evloop_set_attachment, (struct ev_loop *, void *, void (*)(void *)))
 FUNCTION(void *, evloop_get_attachment, (struct ev_loop *))
+FUNCTION(int, evloop_after_fork, (struct ev_loop *))
 
 /* ---- dns_cares.h ---- */
 static void on_answer(int status, const struct addrinfo *ai, void *arg) { (void)status, (void)ai, (void)arg; }
@@ -77,6 +78,9 @@ FUNCTION(struct dns_request *, dns_resolve_start,
 FUNCTION(void, dns_cancel, (struct dns_request *))
 FUNCTION(const char *, dns_strerror, (int))
 FUNCTION(void, dns_set_cache_ttl, (double))
+FUNCTION(void, dns_set_resolver,
+         (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **, void *),
+          void (*)(struct addrinfo *), void *))
 
 /* ---- net_conn.h ---- */
 static void on_event(struct net_conn *c, void *arg) { (void)c, (void)arg; }
@@ -306,8 +310,10 @@ int main(void) {
         USE(evloop_destroy_all) USE(evloop_io_ref) USE(evloop_io_unref) USE(evloop_timer_ref) USE(evloop_timer_unref)
         USE(evloop_run_once) USE(evloop_fd) USE(evloop_timeout_ms) USE(evloop_post) USE(evloop_wakeup)
         USE(evloop_signal_start) USE(evloop_signal_stop) USE(evloop_signal_free) USE(evloop_now)
-        USE(evloop_set_attachment) USE(evloop_get_attachment) USE(dns_init) USE(dns_shutdown) USE(dns_resolve_async)
-        USE(dns_resolve_start) USE(dns_cancel) USE(dns_strerror) USE(dns_set_cache_ttl) USE(conn_new)
+        USE(evloop_set_attachment) USE(evloop_get_attachment) USE(evloop_after_fork)
+        USE(dns_init) USE(dns_shutdown) USE(dns_resolve_async)
+        USE(dns_resolve_start) USE(dns_cancel) USE(dns_strerror) USE(dns_set_cache_ttl) USE(dns_set_resolver)
+        USE(conn_new)
         USE(conn_new_with) USE(conn_from_fd) USE(conn_options_init) USE(conn_set_default_options)
         USE(conn_set_default_tls) USE(conn_close) USE(conn_abort) USE(conn_try_read) USE(conn_try_write)
         USE(conn_try_writev) USE(conn_shutdown) USE(conn_set_readable_callback) USE(conn_set_writable_callback)

@@ -158,6 +158,26 @@ TEST(a_server_that_says_nothing_is_waited_for) {
     SocketTLSContext_free(&ctx);
 }
 
+TEST(a_handshake_that_takes_too_long_is_a_failure) {
+    NEEDS_TLS();
+    SocketTLSConfig_T config;
+    SocketTLS_config_defaults(&config);
+    config.handshake_timeout_ms = 20;
+    SocketTLSContext_T ctx = SocketTLSContext_new(&config);
+    struct peer *peer = PEER(.serve = serve_stall);
+    SocketReconnect_T conn = tls_client(peer, quick(), ctx, "localhost");
+    SocketReconnect_connect(conn);
+    while (SocketReconnect_state(conn) != RECONNECT_BACKOFF) {
+        struct pollfd fd = {SocketReconnect_pollfd(conn), POLLIN, 0};
+        CHECK_CMP(poll(&fd, 1, 1), >=, 0);
+        SocketReconnect_process(conn);
+    }
+    CHECK_STR(life, "DISCONNECTED CONNECTING BACKOFF ");
+    CHECK_INT(SocketReconnect_tls_handshake_state(conn), TLS_HANDSHAKE_ERROR);
+    SocketReconnect_free(&conn);
+    SocketTLSContext_free(&ctx);
+}
+
 /* ---- Sessions ---------------------------------------------------------------------------------------------------- */
 
 /* Connects, talks, and tells whether the session was resumed. */
@@ -295,6 +315,17 @@ TEST(a_success_is_one_when_the_server_has_seen_the_certificate) {
     go_until(conn, RECONNECT_CONNECTED);
     CHECK_INT(SocketReconnect_attempts(conn), 1);
     echo(conn, "who I am");
+    CHECK_INT(SocketReconnect_attempts(conn), 0);
+    SocketReconnect_free(&conn);
+    /* Whoever receives. */
+    conn = tls_client(peer, policy, with, "localhost");
+    SocketReconnect_connect(conn);
+    go_until(conn, RECONNECT_CONNECTED);
+    Socket_T socket = SocketReconnect_socket(conn);
+    CHECK_INT(Socket_send(socket, "a", 1), 1);
+    struct pollfd fd = {Socket_fd(socket), POLLIN, 0};
+    char byte;
+    while (Socket_recv(socket, &byte, 1) == 0) CHECK_INT(poll(&fd, 1, -1), 1);
     CHECK_INT(SocketReconnect_attempts(conn), 0);
     SocketReconnect_free(&conn);
     SocketTLSContext_free(&without);

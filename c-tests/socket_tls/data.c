@@ -3,6 +3,9 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 TEST(both_kinds_of_calls_reach_the_other_end) {
@@ -316,6 +319,85 @@ TEST(blocking_sockets_send_and_receive_all) {
         CHECK_INT(pthread_join(thread, NULL), 0);
         free_pair(&pair);
     }
+}
+
+TEST(the_programs_bytes_are_counted_not_those_of_records) {
+    struct pair pair = friends(TLS1_3_VERSION);
+    SocketStats_T stats;
+    char buf[10];
+    Socket_resetstats(pair.client);
+    CHECK_INT(SocketTLS_send(pair.client, "12345", 5), 5);
+    CHECK_INT(Socket_send(pair.client, "678", 3), 3);
+    CHECK_INT(SocketTLS_send(pair.server, "abcd", 4), 4);
+    expect(pair.client, "abcd");
+    WOULD_BLOCK(Socket_recv(pair.client, buf, sizeof buf));
+    Socket_getstats(pair.client, &stats);
+    CHECK_INT(stats.bytes_sent, 8);
+    CHECK_INT(stats.packets_sent, 2);
+    CHECK_INT(stats.bytes_received, 4);
+    CHECK_INT(stats.packets_received, 1);
+    CHECK_INT(stats.send_errors + stats.recv_errors, 0);
+    CHECK_CMP(stats.last_recv_time_ms, >, 0);
+    CHECK_INT(SocketTLS_shutdown_send(pair.client), 1);
+    RAISES(Socket_Closed, EPIPE, SocketTLS_send(pair.client, buf, 1));
+    Socket_getstats(pair.client, &stats);
+    CHECK_INT(stats.send_errors, 1);
+    free_pair(&pair);
+}
+
+TEST(calls_with_a_time_of_their_own_look_at_what_is_buffered_first) {
+    struct pair pair = friends(TLS1_3_VERSION);
+    char buf[10];
+    CHECK_INT(SocketTLS_send(pair.server, "123456", 6), 6);
+    CHECK_INT(SocketTLS_recv(pair.client, buf, 2), 2);
+    CHECK_INT(Socket_recvall_timeout(pair.client, buf, 3, 0), 3);
+    CHECK_MEM(buf, "345", 3);
+    /* On a blocking socket, too, nothing is waited for that has no time. */
+    block(pair.client);
+    CHECK_INT(Socket_recvall_timeout(pair.client, buf, 3, 0), 1);
+    CHECK_INT(Socket_recvall_timeout(pair.client, buf, 3, 10), 0);
+    CHECK_INT(Socket_sendall_timeout(pair.client, "abc", 3, 1000), 3);
+    expect(pair.server, "abc");
+    Socket_setbandwidth(pair.client, 1000);
+    CHECK_INT(Socket_send_limited(pair.client, "limited", 7), 7);
+    expect(pair.server, "limited");
+    free_pair(&pair);
+}
+
+static sem_t interrupted;
+static void on_alarm(int signal) {
+    (void)signal;
+    sem_post(&interrupted);
+}
+
+static void *send_after_signals(void *arg) {
+    for (int i = 0; i < 3; i++)
+        while (sem_wait(&interrupted) != 0) CHECK_INT(errno, EINTR);
+    CHECK_INT(SocketTLS_send(arg, "late", 4), 4);
+    return NULL;
+}
+
+TEST(a_signal_does_not_end_a_wait) {
+    struct pair pair = friends(TLS1_3_VERSION);
+    block(pair.client);
+    CHECK_INT(sem_init(&interrupted, 0, 0), 0);
+    /* Without SA_RESTART, and only for this thread. */
+    struct sigaction action = {.sa_handler = on_alarm};
+    CHECK_INT(sigaction(SIGALRM, &action, NULL), 0);
+    sigset_t alarm_alone;
+    sigemptyset(&alarm_alone);
+    sigaddset(&alarm_alone, SIGALRM);
+    CHECK_INT(pthread_sigmask(SIG_BLOCK, &alarm_alone, NULL), 0);
+    pthread_t thread;
+    CHECK_INT(pthread_create(&thread, NULL, send_after_signals, pair.server), 0);
+    CHECK_INT(pthread_sigmask(SIG_UNBLOCK, &alarm_alone, NULL), 0);
+    struct itimerval often = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+    CHECK_INT(setitimer(ITIMER_REAL, &often, NULL), 0);
+    char buf[10];
+    CHECK_INT(SocketTLS_recv(pair.client, buf, sizeof buf), 4);
+    CHECK_INT(setitimer(ITIMER_REAL, &never, NULL), 0);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    free_pair(&pair);
 }
 
 TEST(the_descriptors_time_out_counts) {

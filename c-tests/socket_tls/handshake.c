@@ -8,7 +8,9 @@ TEST(enable_wants_a_socket_and_a_context_and_does_it_once) {
     make_contexts(&pair, TLS1_3_VERSION);
     SocketPair_new(SOCK_STREAM, &pair.client, &pair.server);
     CHECK_INT(socket_is_tls_enabled(pair.client), 0);
+    CHECK_STR(tls_error_buf, "");
     RAISES(SocketTLS_Failed, EINVAL, SocketTLS_enable(NULL, pair.trusting));
+    CHECK_STR(tls_error_buf, Socket_GetLastError());
     RAISES(SocketTLS_Failed, EINVAL, SocketTLS_enable(pair.client, NULL));
     SocketTLS_enable(pair.client, pair.trusting);
     CHECK_INT(socket_is_tls_enabled(pair.client), 1);
@@ -71,6 +73,33 @@ TEST(a_handshake_by_steps) {
         expect(pair.server, "hi");
         free_pair(&pair);
     }
+}
+
+TEST(programs_that_call_openssl_themselves_get_the_ssl) {
+    CHECK_PTR_NULL(socket_get_ssl(NULL));
+    RAISES(Socket_Failed, EINVAL, socket_validate_tls_ready(NULL));
+    struct pair pair = strangers(TLS1_3_VERSION);
+    SSL *ssl = socket_get_ssl(pair.client);
+    CHECK_PTR_NOT_NULL(ssl);
+    CHECK_INT(SSL_get_fd(ssl), Socket_fd(pair.client));
+    RAISES(SocketTLS_HandshakeFailed, ENOTCONN, socket_validate_tls_ready(pair.client));
+    acquaint(&pair);
+    CHECK_PTR(socket_validate_tls_ready(pair.client), ssl);
+    CHECK_INT(SSL_write(ssl, "direct", 6), 6);
+    expect(pair.server, "direct");
+    CHECK_INT(SocketTLS_send(pair.server, "answer", 6), 6);
+    char buf[10];
+    CHECK_INT(SSL_read(ssl, buf, sizeof buf), 6);
+    CHECK_MEM(buf, "answer", 6);
+    /* What the kernel does not take, OpenSSL is told of. */
+    static char load[16384];
+    int n;
+    while ((n = SSL_write(ssl, load, sizeof load)) > 0) {}
+    CHECK_INT(SSL_get_error(ssl, n), SSL_ERROR_WANT_WRITE);
+    SocketTLS_disable(pair.server);
+    RAISES(Socket_Failed, EINVAL, socket_validate_tls_ready(pair.server));
+    CHECK_PTR_NULL(socket_get_ssl(pair.server));
+    free_pair(&pair);
 }
 
 TEST(a_full_kernel_makes_a_step_want_to_write) {

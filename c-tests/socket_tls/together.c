@@ -31,6 +31,7 @@ static void ask(struct program *program) {
     EXCEPT(Socket_Closed)
         program->closed++;
         CHECK_MEM(text, "hello\n", 6);
+        Socket_free(&socket);
         RAISE(Unwanted); /* to the frame around the call */
     FINALLY
         FAIL("FINALLY does not run where a handler raises");
@@ -72,6 +73,7 @@ TEST(a_socket_is_used_inside_a_callback_and_raises_there) {
         client_close(program.client);
         SocketTLSContext_free(&program.context);
         CHECK_PTR_NULL(program.context);
+        CHECK_INT(Socket_debug_live_count(), 0);
     }
 }
 

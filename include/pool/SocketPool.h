@@ -63,6 +63,9 @@ SocketPool_T SocketPool_new(Arena_T arena, size_t maxconns, size_t bufsize);
 /**
  * Ends a pool and stores NULL; nothing happens for NULL. Its sockets stay open, and the program's; the TLS sessions
  * that it kept are gone, and so are its Connection_T.
+ *
+ * Connections that SocketPool_connect_async has not made yet are told to be cancelled, in this call; a callback of
+ * theirs that is running on another thread has returned when this returns: the caller holds no lock that it takes.
  */
 void SocketPool_free(SocketPool_T *pool);
 
@@ -188,6 +191,48 @@ time_t Connection_created_at(Connection_T conn);
 
 /** 1 while a socket is in it, 0 after that was removed. */
 int Connection_isactive(Connection_T conn);
+
+#ifdef __cplusplus
+}
+#endif
+
+/**
+ * A connection was made, and `error` is 0; or there is none (NULL), and `error` is an error number (positive) or an
+ * `EAI_*` code (negative): ENOSPC when the pool is full, ECANCELED when it was freed before.
+ *
+ * Called once, on a thread of the library's or in SocketPool_free. May call every function of the library. What it
+ * raises ends here, with a line in the log.
+ */
+typedef void (*SocketPool_ConnectCallback)(Connection_T connection, int error, void *data);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Makes a socket that does not block, for `host` (IPv4, unless it is an IPv6 address), and starts a lookup of its
+ * addresses: both are the program's. 0. When the lookup is complete: SocketDNS_getresult, Socket_connect_with_addrinfo,
+ * SocketPool_add.
+ *
+ * Raises SocketPool_Failed: NULL, another port than 1 to 65535 (EINVAL); Socket_Failed: no socket can be made;
+ * SocketDNS_Failed: `dns` was freed.
+ */
+int SocketPool_prepare_connection(SocketPool_T pool, SocketDNS_T dns, const char *host, int port, Socket_T *out_socket,
+                                  Request_T *out_req);
+
+/**
+ * Resolves `host`, connects and adds the connection, without waiting. The callback hears of it once, whatever the
+ * program does meanwhile; the socket, which does not block, is the program's when there is a connection. Names and
+ * connecting may take as long as the process's default time-outs say (Socket_timeouts_setdefaults; 30 s where they do
+ * not limit connecting).
+ *
+ * Never NULL: something that stands for the request, and that no SocketDNS_T knows.
+ *
+ * Raises SocketPool_Failed: NULL, another port than 1 to 65535 (EINVAL); 1000 are on their way (EAGAIN); no thread can
+ * be started.
+ */
+Request_T SocketPool_connect_async(SocketPool_T pool, const char *host, int port, SocketPool_ConnectCallback callback,
+                                   void *data);
 
 #ifdef __cplusplus
 }

@@ -1,12 +1,11 @@
 /**
- * pool/SocketPoolHealth.h - which hosts of a pool answer, and which are left alone for a while.
+ * pool/SocketPoolHealth.h - which hosts of a pool answer: of this, pools of this library keep no record yet. Here for programs
+ * that include it.
  */
 
 #ifndef NETCONN_POOL_SOCKETPOOLHEALTH_H
 #define NETCONN_POOL_SOCKETPOOLHEALTH_H
 
 #include "core/SocketHandles.h"
-
-#include <stdint.h>
 
 #endif /* NETCONN_POOL_SOCKETPOOLHEALTH_H */

@@ -48,35 +48,27 @@ int socket_tls_want_write(Socket_T socket);
 #endif
 
 #if SOCKET_HAS_TLS && !defined(NETCONN_OPENSSL_HIDDEN)
-
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /**
- * The socket's `SSL`, which stays the socket's and goes with its TLS; NULL without TLS, for NULL and for a socket that
- * was freed. What is done to it behind the library's back is the program's affair: let the library move the bytes.
+ * OpenSSL's object of a socket with TLS, which stays the socket's and lives as long as its TLS; NULL without TLS, and
+ * for NULL. Bytes that are sent and received through it are not counted, and after a write that would block the same
+ * function has to go on.
  */
 SSL *socket_get_ssl(Socket_T socket);
 
 /**
- * As socket_get_ssl, when bytes can be moved.
+ * As socket_get_ssl, for a socket whose handshake is complete.
  *
- * Raises Socket_Failed: no TLS (EINVAL); SocketTLS_HandshakeFailed: the handshake is not complete (ENOTCONN).
+ * Raises Socket_Failed without TLS and for NULL (EINVAL), SocketTLS_HandshakeFailed before (ENOTCONN).
  */
 SSL *socket_validate_tls_ready(Socket_T socket);
-
-/**
- * What `ret`, which a call of OpenSSL with `ssl` has just returned on this thread, means as errno: 0 for a success, and
- * with errno EAGAIN for a call that waits for the socket; -1 with errno EPROTO (TLS failed), ECONNRESET (the peer ended
- * TLS or the connection), EINVAL (`ssl` is NULL), or the system's number. `socket` is not looked at.
- */
-int socket_handle_ssl_error(Socket_T socket, SSL *ssl, int ret);
 
 #ifdef __cplusplus
 }
 #endif
-
 #endif
 
 /** Whether errno says that the call would have to wait. */

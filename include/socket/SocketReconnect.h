@@ -127,8 +127,10 @@ extern "C" {
  *
  * One thread at a time uses it. It waits for SocketReconnect_pollfd, readable and writable, and calls
  * SocketReconnect_process when that is ready; after SocketReconnect_next_timeout_ms it calls SocketReconnect_tick. The
- * descriptor changes with the state. No call waits: names are looked up meanwhile, for 5 seconds at most, and an
- * attempt that takes longer than 30 seconds has failed (as soon as one of these two is called).
+ * descriptor changes with the state. No call waits: names are looked up meanwhile, for 5 seconds at most. An attempt
+ * has failed when there is no TCP connection after 30 seconds, or when the TLS handshake takes longer than its context
+ * says; of the latter no descriptor tells, but SocketReconnect_process and SocketReconnect_tick do, so a program that
+ * uses TLS calls one of them now and then.
  *
  * Raises SocketReconnect_Failed (EINVAL): `host` NULL or of more than 255 bytes, a port out of 1..65535.
  */

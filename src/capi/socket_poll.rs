@@ -186,7 +186,7 @@ pub extern "C" fn SocketPoll_del(poll: SocketPoll_T, socket: Socket_T) {
 
 /// Waits for events, and runs the timers that are due.
 ///
-/// `timeout_ms`: -1 waits for as long as it takes, SOCKET_POLL_TIMEOUT_USE_DEFAULT for as long as
+/// `timeout_ms`: -1 (or less than -2) waits for as long as it takes, SOCKET_POLL_TIMEOUT_USE_DEFAULT for as long as
 /// SocketPoll_setdefaulttimeout says. The wait is over when there are events, when a timer has run, or when the time is up;
 /// signals do not end it. One thread waits at a time.
 ///

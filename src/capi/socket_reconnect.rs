@@ -7,15 +7,17 @@ use super::raise::{raising, raising_with};
 use super::shim::catching;
 use super::socket::Socket_T;
 use crate::errno::Errno;
-use crate::socket::reconnect::{self, Examine, Policy, Reconnect, Said, State, Told, DEFAULTS};
-use crate::socket::{Error, Handle, Kind};
+use crate::socket::reconnect::{
+    self, Examine, Handle, Policy, Reconnect, Said, State, Told, DEFAULTS,
+};
+use crate::socket::{Error, Kind};
 use libc::ssize_t;
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A client that stays connected. A handle is never dereferenced: one that was freed is recognised.
-pub type SocketReconnect_T = *mut c_void;
+/// A client that stays connected. A handle that was freed is recognised: nothing happens with it.
+pub type SocketReconnect_T = *const Handle;
 
 /// Where a connection is.
 #[repr(C)]
@@ -130,7 +132,8 @@ fn state_of(state: State) -> SocketReconnect_State {
 
 /// The connection behind a handle; `None` for NULL and for one that was freed.
 pub(super) fn find(conn: SocketReconnect_T) -> Option<Arc<Reconnect>> {
-    reconnect::find(conn as u64)
+    // SAFETY: NULL, or a handle that this library gave out; its memory is never given back.
+    unsafe { conn.as_ref() }?.get()
 }
 
 /// Runs the body on a connection; with none there is nothing to do.
@@ -166,8 +169,9 @@ pub(super) unsafe fn host<'a>(what: &str, text: *const c_char) -> Result<&'a str
 ///
 /// One thread at a time uses it. It waits for SocketReconnect_pollfd, readable and writable, and calls SocketReconnect_process
 /// when that is ready; after SocketReconnect_next_timeout_ms it calls SocketReconnect_tick. The descriptor changes with the
-/// state. No call waits: names are looked up meanwhile, for 5 seconds at most, and an attempt that takes longer than 30 seconds
-/// has failed (as soon as one of these two is called).
+/// state. No call waits: names are looked up meanwhile, for 5 seconds at most. An attempt has failed when there is no TCP
+/// connection after 30 seconds, or when the TLS handshake takes longer than its context says; of the latter no descriptor
+/// tells, but SocketReconnect_process and SocketReconnect_tick do, so a program that uses TLS calls one of them now and then.
 ///
 /// Raises SocketReconnect_Failed (EINVAL): `host` NULL or of more than 255 bytes, a port out of 1..65535.
 #[no_mangle]
@@ -188,14 +192,13 @@ pub unsafe extern "C" fn SocketReconnect_new(
         };
         let policy = policy.copied().unwrap_or(DEFAULTS.into()).checked();
         let told = callback.map(|callback| -> Told {
-            Rc::new(move |number, old, new| {
-                let (conn, old, new) = (number as SocketReconnect_T, state_of(old), state_of(new));
+            Rc::new(move |handle, old, new| {
+                let (conn, old, new) = (handle as SocketReconnect_T, state_of(old), state_of(new));
                 // SAFETY: the program gave the function for such calls.
                 catching(move || unsafe { callback(conn, old, new, userdata) })
             })
         });
-        reconnect::new(host, port, policy, told, userdata as usize)
-            .map(|number| number as SocketReconnect_T)
+        reconnect::new(host, port, policy, told, userdata as usize).map(std::ptr::from_ref)
     })
 }
 
@@ -206,8 +209,11 @@ pub unsafe extern "C" fn SocketReconnect_free(conn: *mut SocketReconnect_T) {
     raising(c"SocketReconnect_free", || {
         if !conn.is_null() {
             // SAFETY: not NULL: the program's own variable.
-            let number = unsafe { std::mem::replace(&mut *conn, std::ptr::null_mut()) };
-            reconnect::free(number as u64);
+            let handle = unsafe { std::mem::replace(&mut *conn, std::ptr::null()) };
+            // SAFETY: NULL, or a handle that this library gave out; its memory is never given back.
+            if let Some(handle) = unsafe { handle.as_ref() } {
+                reconnect::free(handle);
+            }
         }
         Ok(())
     })
@@ -323,10 +329,10 @@ pub unsafe extern "C" fn SocketReconnect_set_health_check(
     on(c"SocketReconnect_set_health_check", conn, (), |conn| {
         let userdata = conn.userdata();
         conn.set_examine(check.map(|check| -> Examine {
-            Rc::new(move |number, handle: &'static Handle, ms| {
+            Rc::new(move |handle, socket, ms| {
                 let (conn, socket, data) = (
-                    number as SocketReconnect_T,
-                    handle as Socket_T,
+                    std::ptr::from_ref(handle),
+                    std::ptr::from_ref(socket),
                     userdata as *mut c_void,
                 );
                 let ms = c_int::try_from(ms).unwrap_or(c_int::MAX);

@@ -15,10 +15,11 @@ use super::readiness::Watching;
 use super::timers::{Callback, TimerId, Timers, MILLI};
 use crate::clock::{self, Nanos};
 use crate::errno::Errno;
-use crate::evloop::{EdgeRoom, Edges, Interest};
+use crate::evloop::{fork_generation, EdgeRoom, Edges, Interest};
 use state::{bits, interest, key, refused, unmade, Entry, Slot, State};
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_uint};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// `POLL_READ`
@@ -52,6 +53,8 @@ pub struct Event {
 /// A poll set.
 pub struct PollSet {
     most: usize,
+    /// The process that it is of, by [`fork_generation`].
+    made_in: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -63,8 +66,16 @@ impl Watching for PollSet {
     }
 
     fn forget(&self, key: u64) {
-        // What the kernel says to it has no reader: the descriptor is closed next.
-        let _ = self.lock().remove(key);
+        let state = if self.made_in.load(Ordering::Relaxed) == fork_generation() {
+            Some(self.lock())
+        } else {
+            // A thread of the parent's may have held the lock, and is not here to open it.
+            self.state.try_lock().ok()
+        };
+        if let Some(mut state) = state {
+            // What the kernel says to it has no reader: the descriptor is closed next.
+            let _ = state.remove(key);
+        }
     }
 }
 
@@ -74,6 +85,7 @@ impl PollSet {
         let edges = Edges::new().map_err(unmade)?;
         Ok(Arc::new(PollSet {
             most,
+            made_in: AtomicU32::new(fork_generation()),
             state: Mutex::new(State {
                 edges: Arc::new(edges),
                 slots: Vec::new(),
@@ -110,6 +122,7 @@ impl PollSet {
     fn revived(&self) -> Result<MutexGuard<'_, State>, Error> {
         let mut state = self.lock();
         state.revive()?;
+        self.made_in.store(fork_generation(), Ordering::Relaxed);
         Ok(state)
     }
 

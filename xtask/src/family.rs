@@ -5,8 +5,7 @@
 //! **To add a header:** write its template; there is no list. Its first comment says what it is for. These lines stand
 //! alone:
 //!
-//! - `@from FILE.rs@`: everything that `src/capi/FILE.rs` declares, in its order, with its doc comments. A file that is not
-//!   there yet declares nothing.
+//! - `@from FILE.rs@`: everything that `src/capi/FILE.rs` declares, in its order, with its doc comments.
 //! - `@from FILE.rs: NAME NAME...@`: of that file these alone (it may go on over lines, until the `@`).
 //! - `@handle NAME@`: the typedef of a handle, a pointer to a struct that nobody sees.
 //!
@@ -142,10 +141,6 @@ fn from(what: &str, faces: &Faces, root: &Path) -> Result<String> {
         None => (what, None),
     };
     let path = root.join("src/capi").join(file);
-    if !path.exists() {
-        println!("note: src/capi/{file} is not there yet");
-        return Ok(String::new());
-    }
     let source = face::read_all(std::slice::from_ref(&path))?;
     let items = || {
         let kinds = [&source.functions, &source.statics, &source.enums];

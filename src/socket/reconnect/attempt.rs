@@ -16,7 +16,7 @@ use socket2::SockAddr;
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// So long an attempt may take.
+/// So long it may take until there is a TCP connection.
 const LIMIT: Nanos = 30 * clock::SECOND;
 
 /// What an attempt is at, or has come to.
@@ -173,7 +173,8 @@ impl Reconnect {
             Errno(libc::EADDRNOTAVAIL),
         );
         while let Some(address) = trial.addresses.pop_front() {
-            match begin_connect(&address, place.take()) {
+            let last = trial.addresses.is_empty();
+            match begin_connect(&address, place.take(), last) {
                 Ok(handle) => {
                     self.under.replace(Under::Connecting(handle, trial));
                     return;
@@ -218,7 +219,9 @@ impl Reconnect {
             Ok(false) => self.established(handle, trial.attempt, true),
             Ok(true) => {
                 self.shaking.set(Shaking::InProgress);
-                self.under.replace(Under::Shaking(handle, trial));
+                let deadline = secure::deadline(&socket).unwrap_or(trial.deadline);
+                self.under
+                    .replace(Under::Shaking(handle, Trial { deadline, ..trial }));
             }
             Err(error) => {
                 self.shaking.set(Shaking::Failed);
@@ -288,13 +291,18 @@ fn gone() -> Error {
 }
 
 /// A new socket that connects to this address, in the given descriptor's place.
-fn begin_connect(address: &SockAddr, place: Option<OwnedFd>) -> Result<&'static Handle, Error> {
+fn begin_connect(
+    address: &SockAddr,
+    place: Option<OwnedFd>,
+    last: bool,
+) -> Result<&'static Handle, Error> {
     let handle = match place {
         None => socket::new(libc::AF_INET, libc::SOCK_STREAM, 0)?,
         Some(place) => new_in_place(place)?,
     };
     let started = match handle.socket() {
         Some(socket) => option::set_nonblocking(socket.fd(), true)
+            .and_then(|_| limit_questions(socket.fd(), last))
             .and_then(|_| connect_address(&socket, address, None)),
         None => Err(Errno(libc::EBADF)),
     };
@@ -302,6 +310,13 @@ fn begin_connect(address: &SockAddr, place: Option<OwnedFd>) -> Result<&'static 
         handle.end();
         Error::system(Kind::Reconnect, "connect", errno)
     })
+}
+
+/// How often the kernel asks an address that does not answer: for half a minute, or 7 seconds where there is another to try. The
+/// descriptor tells of the end then.
+fn limit_questions(fd: RawFd, last: bool) -> Result<(), Errno> {
+    let again = if last { 4 } else { 2 };
+    option::set_int(fd, libc::IPPROTO_TCP, libc::TCP_SYNCNT, again)
 }
 
 /// A new socket with the number of a descriptor that is not needed any more: who waits for that waits for the socket.

@@ -7,27 +7,28 @@
 //!
 //! - [`policy`]: when and how often
 //! - [`machine`]: the life
+//! - [`Handle`]: what a `SocketReconnect_T` points to, for ever
 //! - `attempt`: from an address to a connection, in steps
 //! - `lookup`: from a name to addresses, behind a descriptor
 //! - `secure`: TLS on the way
 
 mod attempt;
+mod handle;
 mod lookup;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod policy;
 mod secure;
-#[cfg(test)]
-mod tests;
 
+pub use handle::Handle;
 pub use machine::State;
 pub use policy::{Policy, Said, DEFAULTS};
 pub use secure::Shaking;
 
 use super::data;
 use super::error::{Error, Kind, Thrown};
-use super::handle::Handle;
+use super::handle::Handle as SocketHandle;
 use crate::backoff;
 use crate::clock;
 use crate::errno::Errno;
@@ -35,11 +36,11 @@ use attempt::Under;
 use machine::{Action, Event, Machine};
 use secure::Tls;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::{c_char, CString};
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The longest host or name.
 const MAX_HOST: usize = 255;
@@ -48,13 +49,13 @@ const MAX_HOST: usize = 255;
 const ATTEMPTS_A_CALL: u32 = 8;
 
 /// Hears of a change of state.
-pub type Told = Rc<dyn Fn(u64, State, State) -> Result<(), Thrown>>;
+pub type Told = Rc<dyn Fn(&'static Handle, State, State) -> Result<(), Thrown>>;
 /// Whether the connection is well; it may take so many milliseconds.
-pub type Examine = Rc<dyn Fn(u64, &'static Handle, u32) -> Result<bool, Thrown>>;
+pub type Examine = Rc<dyn Fn(&'static Handle, &'static SocketHandle, u32) -> Result<bool, Thrown>>;
 
 /// A connection that is made again when it breaks.
 pub struct Reconnect {
-    number: u64,
+    handle: &'static Handle,
     host: String,
     port: u16,
     told: Option<Told>,
@@ -80,24 +81,7 @@ unsafe impl Send for Reconnect {}
 // SAFETY: as above.
 unsafe impl Sync for Reconnect {}
 
-static ALL: LazyLock<Mutex<All>> = LazyLock::new(Mutex::default);
-
-#[derive(Default)]
-struct All {
-    last: u64,
-    living: HashMap<u64, Arc<Reconnect>>,
-}
-
-fn all<R>(work: impl FnOnce(&mut All) -> R) -> R {
-    work(&mut ALL.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// The connection with this number, if it lives.
-pub fn find(number: u64) -> Option<Arc<Reconnect>> {
-    all(|all| all.living.get(&number).cloned())
-}
-
-/// A new one, in [`State::Disconnected`]: a number that is never 0.
+/// A new one, in [`State::Disconnected`].
 /// `userdata` is kept for callbacks.
 pub fn new(
     host: &str,
@@ -105,7 +89,7 @@ pub fn new(
     policy: Policy,
     told: Option<Told>,
     userdata: usize,
-) -> Result<u64, Error> {
+) -> Result<&'static Handle, Error> {
     if host.len() > MAX_HOST {
         return Err(Error::invalid(
             Kind::Reconnect,
@@ -121,40 +105,28 @@ pub fn new(
                 format!("{port} is no port to connect to (1 to 65535)"),
             )
         })?;
-    Ok(all(|all| {
-        all.last += 1;
-        let number = all.last;
-        let reconnect = Reconnect {
-            number,
-            host: host.to_owned(),
-            port,
-            told,
-            userdata,
-            machine: RefCell::new(Machine::new(policy)),
-            examine: RefCell::default(),
-            under: RefCell::default(),
-            tls: RefCell::default(),
-            shaking: Cell::new(Shaking::NotStarted),
-            queue: RefCell::default(),
-            pumping: Cell::new(false),
-            stepping: Cell::new(false),
-            freed: Cell::new(false),
-            thrown: RefCell::default(),
-        };
-        all.living.insert(number, Arc::new(reconnect));
-        number
+    Ok(Handle::new(|handle| Reconnect {
+        handle,
+        host: host.to_owned(),
+        port,
+        told,
+        userdata,
+        machine: RefCell::new(Machine::new(policy)),
+        examine: RefCell::default(),
+        under: RefCell::default(),
+        tls: RefCell::default(),
+        shaking: Cell::new(Shaking::NotStarted),
+        queue: RefCell::default(),
+        pumping: Cell::new(false),
+        stepping: Cell::new(false),
+        freed: Cell::new(false),
+        thrown: RefCell::default(),
     }))
 }
 
 /// Ends a connection without a word to the program. Nothing happens for one that ended.
-pub fn free(number: u64) {
-    let Some(reconnect) = all(|all| {
-        let gone = all.living.remove(&number);
-        if all.living.is_empty() {
-            all.living = HashMap::new();
-        }
-        gone
-    }) else {
+pub fn free(handle: &'static Handle) {
+    let Some(reconnect) = handle.end() else {
         return;
     };
     reconnect.freed.set(true);
@@ -178,16 +150,18 @@ impl Reconnect {
 
     /// Since the last success.
     pub fn attempts(&self) -> u32 {
+        self.confirm();
         self.machine.borrow().attempts()
     }
 
     /// One after the other.
     pub fn failures(&self) -> u32 {
+        self.confirm();
         self.machine.borrow().failures()
     }
 
     /// The socket, while there is a connection.
-    pub fn socket(&self) -> Option<&'static Handle> {
+    pub fn socket(&self) -> Option<&'static SocketHandle> {
         match (self.state(), &*self.under.borrow()) {
             (State::Connected, Under::Up(handle)) => Some(*handle),
             _ => None,
@@ -278,9 +252,7 @@ impl Reconnect {
         // SAFETY: the caller's promise.
         match unsafe { data::receive(handle, buf, len, 0) } {
             Ok(Some(count)) => {
-                if self.machine.borrow().is_unconfirmed() {
-                    self.hears(Event::Received)?;
-                }
+                self.confirm();
                 Ok(Ok(count))
             }
             Ok(None) => Ok(Err(Errno(libc::EAGAIN))),
@@ -292,8 +264,9 @@ impl Reconnect {
     }
 
     /// The connection over this socket is over.
-    fn has_broken(&self, handle: &'static Handle, error: Error) -> Result<(), Error> {
+    fn has_broken(&self, handle: &'static SocketHandle, error: Error) -> Result<(), Error> {
         self.keep_thrown(error);
+        self.confirm();
         // A callback of OpenSSL's may have ended it already, and even begun anew.
         if self
             .socket()
@@ -308,6 +281,17 @@ impl Reconnect {
     fn keep_thrown(&self, error: Error) {
         if let Kind::Thrown(thrown) = error.kind {
             self.thrown.borrow_mut().get_or_insert(*thrown);
+        }
+    }
+
+    /// The connection is a success when bytes have come, whoever received them: the program has the socket, too.
+    fn confirm(&self) {
+        if !self.machine.borrow().is_unconfirmed() {
+            return;
+        }
+        let socket = self.socket().and_then(SocketHandle::socket);
+        if socket.is_some_and(|socket| socket.stats().received.bytes > 0) {
+            self.note(Event::Received);
         }
     }
 
@@ -364,7 +348,7 @@ impl Reconnect {
 
     fn report(&self, old: State, new: State) {
         if let Some(told) = &self.told {
-            if let Err(thrown) = told(self.number, old, new) {
+            if let Err(thrown) = told(self.handle, old, new) {
                 self.thrown.borrow_mut().get_or_insert(thrown);
             }
         }
@@ -376,7 +360,7 @@ impl Reconnect {
         let well = match examine {
             Some(examine) => {
                 let ms = self.machine.borrow().health_timeout_ms();
-                match examine(self.number, handle, ms) {
+                match examine(self.handle, handle, ms) {
                     Ok(well) => well,
                     // Nothing was said against the connection.
                     Err(thrown) => {
@@ -391,6 +375,7 @@ impl Reconnect {
             .socket()
             .is_some_and(|current| std::ptr::eq(current, handle));
         if !well && same && !self.freed.get() {
+            self.confirm();
             self.note(Event::Broken);
         }
     }

@@ -1,6 +1,7 @@
 //! TLS on the way of a connection that is made again: put on after TCP, stepped, its session kept for the next attempt.
 
 use super::Reconnect;
+use crate::clock::{self, Nanos};
 use crate::socket::error::{Error, Kind};
 use crate::socket::handle::Handle;
 use crate::socket::object::Socket;
@@ -106,6 +107,12 @@ impl Reconnect {
             _ => Some(saved),
         };
     }
+}
+
+/// When a handshake that begins now has taken too long.
+pub(super) fn deadline(socket: &Socket) -> Option<Nanos> {
+    let ms = Nanos::try_from(socket.tls.live()?.context().timeouts().handshake).ok()?;
+    Some(clock::now().saturating_add(ms * (clock::SECOND / 1000)))
 }
 
 /// One step of the handshake.

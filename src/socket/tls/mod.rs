@@ -7,10 +7,8 @@
 //! - [`shake`]: the handshake, by steps and in loops
 //! - [`moves`]: bytes, for `SocketTLS_*` and for the plain calls that are routed here
 //! - [`info`]: what it tells of its TLS and its peer
-//! - [`handed`]: its SSL, for programs
 //! - [`leave`]: close_notify, in one direction or both, and back to plain
 
-pub mod handed;
 pub mod info;
 mod leave;
 mod moves;
@@ -25,7 +23,7 @@ use super::error::{Error, Kind, Thrown};
 use super::object::{Route, Socket};
 use crate::errno::Errno;
 use crate::evloop::Interest;
-use crate::tls::{Context, Session};
+use crate::tls::{Context, Session, SSL};
 use crate::transport::{Attached, Failure};
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_short, c_void};
@@ -171,6 +169,19 @@ fn drop_tls(socket: &Socket, live: &Live) {
     let gone = socket.tls.live.take();
     drop(gone);
     publish(socket);
+}
+
+/// The `SSL`, which stays the socket's; NULL without TLS.
+pub fn ssl(socket: &Socket) -> *mut SSL {
+    socket
+        .tls
+        .live()
+        .map_or(std::ptr::null_mut(), |live| live.session().ssl())
+}
+
+/// Whether there is TLS whose handshake is complete.
+pub fn is_ready(socket: &Socket) -> bool {
+    socket.tls.live().is_some_and(|live| live.is_ready())
 }
 
 /// Whom a client expects; before its handshake.
