@@ -89,10 +89,13 @@ TEST(what_cannot_be_bound_to_returns_with_errno) {
     Socket_bind(s, "no name at all", 0);
     CHECK_INT(errno, EAI_FAIL);
     CHECK_CONTAINS(Socket_GetLastError(), "bind to no name at all:0 failed: ");
+    // The kernel would choose a port by itself.
+    CHECK_RAISES_ERRNO(Socket_listen(s, 5), Socket_Failed, EAI_FAIL, "not bound: bind to no name at all:0 failed");
     // And then it can be bound all the same.
     Socket_bind(s, "127.0.0.1", 0);
     CHECK_INT(errno, 0);
     CHECK_INT(Socket_isbound(s), 1);
+    Socket_listen(s, 5);
     Socket_free(&s);
     s = Socket_new(AF_UNIX, SOCK_STREAM, 0);
     Socket_bind(s, NULL, 0);

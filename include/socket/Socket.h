@@ -84,7 +84,8 @@ void Socket_bind(Socket_T socket, const char *host, int port);
 /**
  * Lets connections come in; at most `backlog` (and never more than 1024) wait to be accepted.
  *
- * Raises Socket_Failed: a backlog below 1 (EINVAL), and what listen(2) fails with.
+ * Raises Socket_Failed: a backlog below 1 (EINVAL), a socket whose last Socket_bind came to nothing without raising
+ * (its errno: the kernel would have chosen another port), and what listen(2) fails with.
  */
 void Socket_listen(Socket_T socket, int backlog);
 

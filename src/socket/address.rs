@@ -78,6 +78,15 @@ fn wildcard(domain: c_int, port: u16) -> Option<SockAddr> {
 
 /// Binds to a name or address; `None`, "0.0.0.0" and "::" are all addresses of this host.
 pub fn bind(socket: &Socket, host: Option<&str>, number: c_int) -> Result<Bound, Error> {
+    let bound = try_bind(socket, host, number);
+    socket.note_bind(match &bound {
+        Ok(Bound::No(error)) => Some(error),
+        _ => None,
+    });
+    bound
+}
+
+fn try_bind(socket: &Socket, host: Option<&str>, number: c_int) -> Result<Bound, Error> {
     const WHAT: &str = "bind to";
     let shown = host.unwrap_or("any");
     let port = port(WHAT, shown, number)?;
@@ -193,6 +202,11 @@ pub fn listen(socket: &Socket, backlog: c_int) -> Result<(), Error> {
             Kind::Socket,
             format!("listen: a backlog of {backlog}, which must be at least 1"),
         ));
+    }
+    // The kernel would choose a port, on which nobody looks for this server.
+    if let Some((errno, why)) = socket.bind_failure() {
+        let text = format!("listen: the socket is not bound: {why}");
+        return Err(Error::new(Kind::Socket, errno, text));
     }
     // SAFETY: no memory is involved.
     if unsafe { libc::listen(socket.fd(), backlog.min(MOST_WAITING)) } != 0 {
