@@ -63,6 +63,9 @@ SocketPool_T SocketPool_new(Arena_T arena, size_t maxconns, size_t bufsize);
 /**
  * Ends a pool and stores NULL; nothing happens for NULL. Its sockets stay open, and the program's; the TLS sessions
  * that it kept are gone, and so are its Connection_T.
+ *
+ * Connections that SocketPool_connect_async has not made yet are told to be cancelled, in this call; a callback of
+ * theirs that is running on another thread has returned when this returns: the caller holds no lock that it takes.
  */
 void SocketPool_free(SocketPool_T *pool);
 
@@ -93,6 +96,7 @@ Connection_T SocketPool_get(SocketPool_T pool, Socket_T socket);
  *
  * Its buffers are overwritten, and its slot is free. TLS whose handshake is complete ends with a close_notify, if the
  * peer takes it within a second or the socket's operation time-out; the socket's TLS stays, and can be read to its end.
+ * A SocketReconnect_T of the connection ends, and a socket that it has made ends with it.
  *
  * Raises SocketPool_Failed for NULL.
  */
@@ -193,6 +197,48 @@ int Connection_isactive(Connection_T conn);
 }
 #endif
 
+/**
+ * A connection was made, and `error` is 0; or there is none (NULL), and `error` is an error number (positive) or an
+ * `EAI_*` code (negative): ENOSPC when the pool is full, ECANCELED when it was freed before.
+ *
+ * Called once, on a thread of the library's or in SocketPool_free. May call every function of the library. What it
+ * raises ends here, with a line in the log.
+ */
+typedef void (*SocketPool_ConnectCallback)(Connection_T connection, int error, void *data);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Makes a socket that does not block, for `host` (IPv4, unless it is an IPv6 address), and starts a lookup of its
+ * addresses: both are the program's. 0. When the lookup is complete: SocketDNS_getresult, Socket_connect_with_addrinfo,
+ * SocketPool_add.
+ *
+ * Raises SocketPool_Failed: NULL, another port than 1 to 65535 (EINVAL); Socket_Failed: no socket can be made;
+ * SocketDNS_Failed: `dns` was freed.
+ */
+int SocketPool_prepare_connection(SocketPool_T pool, SocketDNS_T dns, const char *host, int port, Socket_T *out_socket,
+                                  Request_T *out_req);
+
+/**
+ * Resolves `host`, connects and adds the connection, without waiting. The callback hears of it once, whatever the
+ * program does meanwhile; the socket, which does not block, is the program's when there is a connection. Names and
+ * connecting may take as long as the process's default time-outs say (Socket_timeouts_setdefaults; 30 s where they do
+ * not limit connecting).
+ *
+ * Never NULL: something that stands for the request, and that no SocketDNS_T knows.
+ *
+ * Raises SocketPool_Failed: NULL, another port than 1 to 65535 (EINVAL); 1000 are on their way (EAGAIN); no thread can
+ * be started.
+ */
+Request_T SocketPool_connect_async(SocketPool_T pool, const char *host, int port, SocketPool_ConnectCallback callback,
+                                   void *data);
+
+#ifdef __cplusplus
+}
+#endif
+
 /** The same, for those who spread load. */
 typedef enum SocketPool_Health {
     /** Send connections. */
@@ -269,6 +315,48 @@ int SocketPool_drain_wait(SocketPool_T pool, int timeout_ms);
 
 /** Whom to tell, once, that draining has ended; NULL: nobody. It may call the pool, and may raise. */
 void SocketPool_set_drain_callback(SocketPool_T pool, SocketPool_DrainCallback cb, void *data);
+
+/**
+ * When and how often connections are tried again for which SocketPool_enable_reconnect is called later; NULL: the
+ * defaults.
+ */
+void SocketPool_set_reconnect_policy(SocketPool_T pool, const SocketReconnect_Policy_T *policy);
+
+/**
+ * Gives a connection a SocketReconnect_T for this host and port, in place of one that it may have
+ * (Connection_reconnect). It does nothing by itself: when the connection breaks, call SocketReconnect_connect, and
+ * SocketPool_process_reconnects from then on. When it is connected, its socket is the connection's (Connection_socket,
+ * SocketPool_get), and belongs to it: it ends with it. The socket of before stays the program's; the buffers and the
+ * data stay as they are.
+ *
+ * Raises SocketReconnect_Failed: NULL, a host of more than 255 bytes, another port than 1 to 65535; SocketPool_Failed:
+ * a connection that is not in the pool.
+ */
+void SocketPool_enable_reconnect(SocketPool_T pool, Connection_T conn, const char *host, int port);
+
+/**
+ * Frees the SocketReconnect_T of a connection, and a socket that it has made; nothing happens where there is none.
+ *
+ * Raises SocketReconnect_Failed for NULL.
+ */
+void SocketPool_disable_reconnect(SocketPool_T pool, Connection_T conn);
+
+/**
+ * Calls SocketReconnect_process and SocketReconnect_tick for each SocketReconnect_T of the pool that no other thread is
+ * at. To be called when one of their descriptors is ready, and when SocketPool_reconnect_timeout_ms have passed.
+ *
+ * Raises SocketPool_Failed for NULL.
+ */
+void SocketPool_process_reconnects(SocketPool_T pool);
+
+/** The shortest SocketReconnect_next_timeout_ms of the pool; -1 when there is none. */
+int SocketPool_reconnect_timeout_ms(SocketPool_T pool);
+
+/** What makes the connection again; it is the pool's to free. NULL where there is none, and for NULL. */
+SocketReconnect_T Connection_reconnect(Connection_T conn);
+
+/** 1 when Connection_reconnect gives one, else 0. */
+int Connection_has_reconnect(Connection_T conn);
 
 /**
  * Accepts connections that are waiting at `server`, up to `max` (1 to 1000) and as far as there is room, without

@@ -84,7 +84,8 @@ void Socket_bind(Socket_T socket, const char *host, int port);
 /**
  * Lets connections come in; at most `backlog` (and never more than 1024) wait to be accepted.
  *
- * Raises Socket_Failed: a backlog below 1 (EINVAL), and what listen(2) fails with.
+ * Raises Socket_Failed: a backlog below 1 (EINVAL), a socket whose last Socket_bind came to nothing without raising
+ * (its errno: the kernel would have chosen another port), and what listen(2) fails with.
  */
 void Socket_listen(Socket_T socket, int backlog);
 
@@ -699,6 +700,15 @@ int Socket_getpeeruid(Socket_T socket);
 
 /** The group at the other end of a Unix socket, as it was when it connected; -1 where that cannot be known. */
 int Socket_getpeergid(Socket_T socket);
+
+/** As Socket_bind_unix, for the record under a socket of another kind. Raises `x`; a NULL `base` aborts. */
+void SocketUnix_bind(SocketBase_T base, const char *path, Except_T x);
+
+/** As Socket_connect_unix, for the record under a socket of another kind. Raises `x`; a NULL `base` aborts. */
+void SocketUnix_connect(SocketBase_T base, const char *path, Except_T x);
+
+/** Whether the `len` bytes of a path can be that of a Unix socket, as Socket_bind_unix sees it: 0, or -1 with errno. */
+int SocketUnix_validate_unix_path(const char *path, size_t len);
 
 /**
  * Starts the lookup of an address to bind the socket to, on a resolver; never waits. When SocketDNS_getresult gives a

@@ -172,7 +172,8 @@ pub unsafe extern "C" fn Socket_bind(socket: Socket_T, host: *const c_char, port
 
 /// Lets connections come in; at most `backlog` (and never more than 1024) wait to be accepted.
 ///
-/// Raises Socket_Failed: a backlog below 1 (EINVAL), and what listen(2) fails with.
+/// Raises Socket_Failed: a backlog below 1 (EINVAL), a socket whose last Socket_bind came to nothing without raising (its
+/// errno: the kernel would have chosen another port), and what listen(2) fails with.
 #[no_mangle]
 pub extern "C" fn Socket_listen(socket: Socket_T, backlog: c_int) {
     raising(c"Socket_listen", || {

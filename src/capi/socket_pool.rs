@@ -117,6 +117,9 @@ pub unsafe extern "C" fn SocketPool_new(
 /// Ends a pool and stores NULL; nothing happens for NULL. Its sockets stay open, and the program's; the TLS sessions that it
 /// kept are gone, and so are its Connection_T.
 ///
+/// Connections that SocketPool_connect_async has not made yet are told to be cancelled, in this call; a callback of theirs that
+/// is running on another thread has returned when this returns: the caller holds no lock that it takes.
+///
 /// # Safety
 /// `pool` is NULL or points to a handle.
 #[no_mangle]
@@ -129,7 +132,7 @@ pub unsafe extern "C" fn SocketPool_free(pool: *mut SocketPool_T) {
         let handle = unsafe { std::mem::replace(&mut *pool, ptr::null()) };
         if !handle.is_null() {
             // SAFETY: from `Arc::into_raw`; the handle's count is given back once.
-            drop(unsafe { Arc::from_raw(handle) });
+            unsafe { Arc::from_raw(handle) }.close();
         }
         Ok(())
     })
@@ -176,7 +179,8 @@ pub unsafe extern "C" fn SocketPool_get(pool: SocketPool_T, socket: Socket_T) ->
 /// Takes a socket out, which stays open and the program's; nothing happens when it is not in the pool, and when it was freed.
 ///
 /// Its buffers are overwritten, and its slot is free. TLS whose handshake is complete ends with a close_notify, if the peer
-/// takes it within a second or the socket's operation time-out; the socket's TLS stays, and can be read to its end.
+/// takes it within a second or the socket's operation time-out; the socket's TLS stays, and can be read to its end. A
+/// SocketReconnect_T of the connection ends, and a socket that it has made ends with it.
 ///
 /// Raises SocketPool_Failed for NULL.
 ///

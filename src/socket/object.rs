@@ -2,14 +2,16 @@
 //! socket, on which two may send and receive at once: what these touch is the descriptor and counters.
 
 use super::endpoint::Endpoint;
+use super::error::Error;
 use super::handle::Handle;
 use super::limit::Bucket;
 use super::readiness::Readiness;
 use super::stats::Stats;
 use super::timeouts::{self, Timeouts};
 use super::tls::Slot;
+use crate::errno::Errno;
 use crate::evloop::Interest;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -41,6 +43,8 @@ pub struct Socket {
     connected: Cell<bool>,
     timeouts: Cell<Timeouts>,
     pub(super) stats: Stats,
+    /// Why the last bind, which did not raise, came to nothing.
+    unbound: RefCell<Option<Box<(Errno, String)>>>,
     pub(super) local: Endpoint,
     pub(super) peer: Endpoint,
     bucket: Mutex<Bucket>,
@@ -66,12 +70,24 @@ impl Socket {
             connected: Cell::new(false),
             timeouts: Cell::new(timeouts::defaults()),
             stats: Stats::new(),
+            unbound: RefCell::default(),
             local: Endpoint::default(),
             peer: Endpoint::default(),
             bucket: Mutex::default(),
             tls: Slot::default(),
             readiness: Arc::default(),
         }
+    }
+
+    /// How the last bind went.
+    pub(super) fn note_bind(&self, failure: Option<&Error>) {
+        let kept = failure.map(|error| Box::new((error.errno, error.text.to_string())));
+        *self.unbound.borrow_mut() = kept;
+    }
+
+    /// Why the last bind came to nothing, if it did.
+    pub(super) fn bind_failure(&self) -> Option<(Errno, String)> {
+        self.unbound.borrow().as_deref().cloned()
     }
 
     /// The descriptor, owned by the socket; -1 once it was closed.

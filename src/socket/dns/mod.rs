@@ -167,6 +167,11 @@ pub fn new() -> Result<u64, Error> {
     }))
 }
 
+/// The number of a request that there never is.
+pub fn unknown() -> u64 {
+    Table::with(Table::number)
+}
+
 /// Ends it and its requests: no callback of theirs is called any more, and one that is running on another thread has
 /// returned. Nothing happens for one that ended.
 pub fn free(resolver: u64) {

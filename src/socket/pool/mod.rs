@@ -8,33 +8,42 @@
 //! - `limits`: how many connections, of whom, how fast
 //! - `query`: looking through the connections
 //! - `accept`: new connections of a listening socket
+//! - `connect`: connections that the pool makes itself
 //! - `resize`, `drain`: other sizes; the end in good order
+//! - `reconnects`: connections that are made again
 //! - `parting`: what happens to a socket that leaves; sessions of TLS that stay
+//! - `shelf`: things kept by peer
 //! - `secure`: TLS on a socket, as far as a pool cares
 //! - `statistics`: what happened so far
 
 mod accept;
+mod connect;
 mod connection;
 mod drain;
 mod limits;
 mod parting;
 mod query;
+mod reconnects;
 mod resize;
 mod secure;
+mod shelf;
 mod statistics;
 
 pub use accept::MOST_AT_ONCE;
+pub use connect::Arrived;
 pub use connection::Connection;
 pub use drain::{Phase, Polled};
 pub use query::Health;
 pub use statistics::Statistics;
 
 use super::arena::Arena;
-use super::{Buf, Error, Handle, Kind, Thrown};
+use super::{reconnect, Buf, Error, Handle, Kind, Thrown};
 use crate::clock::{self, Nanos};
 use crate::errno::Errno;
+use connect::Pending;
 use limits::Limits;
 use parting::Kept;
+use reconnects::Clients;
 use statistics::Counters;
 use std::collections::{BTreeMap, HashMap};
 use std::ptr::{self, NonNull};
@@ -69,6 +78,8 @@ struct State {
     max: usize,
     bufsize: usize,
     phase: Phase,
+    /// The program has ended the pool.
+    closed: bool,
     /// Every slot there is. After shrinking there may be more than `max`.
     slots: Vec<&'static Connection>,
     /// Those nobody is in, the one that became free last at the end.
@@ -82,6 +93,7 @@ struct State {
     next_idle_cleanup: Nanos,
     callbacks: Callbacks,
     limits: Limits,
+    clients: Clients,
     counters: Counters,
 }
 
@@ -90,6 +102,7 @@ pub struct Pool {
     arena: NonNull<Arena>,
     state: Mutex<State>,
     kept: Kept,
+    pending: Pending,
 }
 
 // SAFETY: the arena is internally locked and outlives the pool; the rest is behind locks.
@@ -116,6 +129,7 @@ fn key(socket: &Handle) -> usize {
 struct Leaving {
     connection: &'static Connection,
     socket: &'static Handle,
+    client: Option<&'static reconnect::Handle>,
 }
 
 impl State {
@@ -140,7 +154,12 @@ impl State {
         self.limits.release_socket(socket);
         self.counters.removed += 1;
         connection.vacate();
-        Some(Leaving { connection, socket })
+        let client = self.clients.detach(serial);
+        Some(Leaving {
+            connection,
+            socket,
+            client,
+        })
     }
 
     /// All that nothing has happened on since `before`.
@@ -177,10 +196,12 @@ impl Pool {
         let pool = Pool {
             arena: NonNull::from(arena),
             kept: Kept::default(),
+            pending: Pending::default(),
             state: Mutex::new(State {
                 max,
                 bufsize,
                 phase: Phase::Running,
+                closed: false,
                 slots: Vec::new(),
                 free: Vec::new(),
                 by_socket: HashMap::new(),
@@ -190,6 +211,7 @@ impl Pool {
                 next_idle_cleanup: clock::now() + statistics::CLEANUP_INTERVAL,
                 callbacks: Callbacks::default(),
                 limits: Limits::default(),
+                clients: Clients::default(),
                 counters: Counters::new(),
             }),
         };
@@ -357,6 +379,38 @@ impl Pool {
         query::each(idle, |connection| tell(connection).map_err(Thrown::raised))
     }
 
+    /// The pool ends, whoever still holds it: nothing of it touches the arena from now on, and no callback runs that is not
+    /// running on this thread. The sockets stay as they are.
+    pub fn close(&self) {
+        self.cancel_pending();
+        self.end_state();
+        self.kept.clear();
+    }
+
+    fn end_state(&self) {
+        let (callbacks, clients) = {
+            let mut state = self.lock();
+            state.phase = Phase::Stopped;
+            state.closed = true;
+            for connection in state.by_age.values() {
+                // SAFETY: the arena outlives the pool; a pool that has ended has no connections.
+                unsafe { connection.wipe() };
+            }
+            state.by_age.clear();
+            state.by_socket.clear();
+            state.free.clear();
+            for connection in state.slots.drain(..) {
+                connection.give_back();
+            }
+            let clients = state.clients.detach_all();
+            (std::mem::take(&mut state.callbacks), clients)
+        };
+        drop(callbacks);
+        for client in clients {
+            reconnects::end(Some(client));
+        }
+    }
+
     /// How many connections there are.
     pub fn count(&self) -> usize {
         self.lock().by_age.len()
@@ -377,13 +431,6 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for connection in state.by_age.values() {
-            // SAFETY: the arena outlives the pool.
-            unsafe { connection.wipe() };
-        }
-        for connection in &state.slots {
-            connection.give_back();
-        }
+        self.end_state();
     }
 }

@@ -2,96 +2,26 @@
 //! peer hears a close_notify. Under which conditions a session may be offered is for the room `tls` to say; here it is only
 //! seen to that it goes to no other peer.
 
+use super::super::endpoint::ask;
 use super::super::{Handle, Socket};
-use super::{secure, Leaving, Pool};
+use super::shelf::{Dated, Shelf};
+use super::{reconnects, secure, Leaving, Pool};
 use crate::clock::{self, Nanos};
 use crate::tls::{Place, Saved, Session};
-use socket2::SockAddr;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::ffi::CStr;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Sessions of one peer: servers send two tickets, and a client may open a few connections at once.
-const MAX_PER_PEER: usize = 4;
-/// Sessions of a pool.
-const MAX_KEPT: usize = 1000;
 /// No longer is waited for a peer that takes nothing, however many sockets leave at once.
 const PATIENCE: Nanos = clock::SECOND;
 
-#[derive(Default)]
-struct Sessions {
-    /// The newest at the end.
-    by_peer: HashMap<SocketAddr, VecDeque<Saved>>,
-    /// Whose the sessions are, in the order of their keeping; of those that are gone already, too.
-    order: VecDeque<SocketAddr>,
-    count: usize,
-}
-
-impl Sessions {
-    fn put(&mut self, peer: SocketAddr, saved: Saved) -> Vec<Saved> {
-        let mut out = Vec::new();
-        let queue = self.by_peer.entry(peer).or_default();
-        queue.push_back(saved);
-        self.order.push_back(peer);
-        self.count += 1;
-        if queue.len() > MAX_PER_PEER {
-            out.extend(queue.pop_front());
-            self.count -= 1;
-        }
-        while self.count > MAX_KEPT || self.order.len() > 2 * MAX_KEPT {
-            let Some(oldest) = self.order.pop_front() else {
-                break;
-            };
-            // The oldest of all is the oldest of its peer, unless that one went before.
-            if self.count > MAX_KEPT {
-                out.extend(self.take_from(&oldest, VecDeque::pop_front));
-            }
-        }
-        out
-    }
-
-    fn take_from(
-        &mut self,
-        peer: &SocketAddr,
-        take: impl FnOnce(&mut VecDeque<Saved>) -> Option<Saved>,
-    ) -> Option<Saved> {
-        let queue = self.by_peer.get_mut(peer)?;
-        let taken = take(queue);
-        if queue.is_empty() {
-            self.by_peer.remove(peer);
-        }
-        self.count -= usize::from(taken.is_some());
-        taken
-    }
-
-    fn take_all(&mut self, peer: &SocketAddr) -> VecDeque<Saved> {
-        let all = self.by_peer.remove(peer).unwrap_or_default();
-        self.count -= all.len();
-        all
-    }
-
-    fn put_back(&mut self, peer: SocketAddr, mut sessions: VecDeque<Saved>) {
-        if sessions.is_empty() {
-            return;
-        }
-        self.count += sessions.len();
-        let queue = self.by_peer.entry(peer).or_default();
-        // Others may have been kept meanwhile: they are newer.
-        sessions.append(queue);
-        while sessions.len() > MAX_PER_PEER {
-            sessions.pop_front();
-            self.count -= 1;
-        }
-        *queue = sessions;
-    }
-}
-
 /// The TLS sessions that a pool keeps. They are dropped without a lock: OpenSSL may then call the program.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<Sessions>);
+pub(super) struct Kept(Mutex<Shelf<Saved>>);
 
 impl Kept {
-    fn lock(&self) -> MutexGuard<'_, Sessions> {
+    fn lock(&self) -> MutexGuard<'_, Shelf<Saved>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,18 +39,24 @@ impl Kept {
     }
 
     fn offer_newest(&self, peer: SocketAddr, session: &Session) {
-        let kept = self.lock().take_all(&peer);
-        let (gone, mut kept): (VecDeque<_>, VecDeque<_>) =
-            kept.into_iter().partition(Saved::expired);
+        let mut kept = self.take_fresh(peer);
         // Those of other contexts and for other names wait for theirs.
         let offered = (0..kept.len()).rev().find(|at| {
             let place = place_of(peer);
-            session.offer(&kept[*at], move || Some(place.clone()))
+            session.offer(&kept[*at].1, move || Some(place.clone()))
         });
-        let used_up = offered.filter(|at| kept[*at].is_for_one_connection());
+        let used_up = offered.filter(|at| kept[*at].1.is_for_one_connection());
         let used_up = used_up.and_then(|at| kept.remove(at));
-        self.lock().put_back(peer, kept);
-        drop((gone, used_up));
+        let out = self.lock().put_back(peer, kept);
+        drop((used_up, out));
+    }
+
+    /// What is not expired; the rest is forgotten.
+    fn take_fresh(&self, peer: SocketAddr) -> VecDeque<Dated<Saved>> {
+        let kept = self.lock().take(&peer);
+        kept.into_iter()
+            .filter(|(_, saved)| !saved.expired())
+            .collect()
     }
 
     fn keep(&self, socket: &Socket) {
@@ -132,8 +68,14 @@ impl Kept {
         }
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&self) {
+        let all = std::mem::take(&mut *self.lock());
+        drop(all);
+    }
+
     fn is_empty(&self) -> bool {
-        self.lock().count == 0
+        self.lock().is_empty()
     }
 
     /// Forgets what can no longer be resumed with a socket's peer.
@@ -142,25 +84,22 @@ impl Kept {
             return;
         }
         let Some(peer) = peer_of(socket) else { return };
-        let kept = self.lock().take_all(&peer);
-        let (gone, kept): (VecDeque<_>, _) = kept.into_iter().partition(Saved::expired);
-        self.lock().put_back(peer, kept);
-        drop(gone);
+        let kept = self.take_fresh(peer);
+        let out = self.lock().put_back(peer, kept);
+        drop(out);
     }
 }
 
-/// Where a connected socket goes.
+/// Where a connected socket goes, or went: the kernel forgets that when the peer resets the connection.
 fn peer_of(socket: &Socket) -> Option<SocketAddr> {
-    // SAFETY: the closure's storage is large enough for every address, and `len` says so.
-    let asked = unsafe {
-        SockAddr::try_init(|storage, len| {
-            match libc::getpeername(socket.fd(), storage.cast(), len) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            }
-        })
-    };
-    let mut peer = asked.ok()?.1.as_socket()?;
+    let asked = ask(socket.fd(), libc::getpeername).and_then(|addr| addr.as_socket());
+    let mut peer = asked.or_else(|| {
+        // SAFETY: a NUL-terminated text that lives as long as the socket.
+        let text = unsafe { CStr::from_ptr(socket.peer_text()) }
+            .to_str()
+            .ok()?;
+        Some(SocketAddr::new(text.parse().ok()?, socket.peer_port()))
+    })?;
     if let SocketAddr::V6(v6) = &mut peer {
         v6.set_flowinfo(0);
     }
@@ -190,6 +129,7 @@ impl Pool {
         }
         // SAFETY: the arena outlives the pool, and nobody finds the connection any more.
         unsafe { leaving.connection.wipe() };
+        reconnects::end(leaving.client);
         self.lock().free.push(leaving.connection);
     }
 

@@ -38,6 +38,9 @@ impl Pool {
     /// Sees to it that so many slots of a hundred have their buffers.
     pub fn prewarm(&self, percent: usize) -> Result<(), Error> {
         let mut state = self.lock();
+        if state.closed {
+            return Ok(());
+        }
         let wanted = state.max * percent.min(100) / 100;
         while state.slots.len() < wanted {
             let new = Connection::new();

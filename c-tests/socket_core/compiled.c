@@ -1,4 +1,4 @@
-/* programs/exceptions.c, compiled in several ways (programs.build): what it raises and the library raises is caught in each. */
+/* programs/exceptions.c, compiled in several ways (compiled.build): what it raises and the library raises is caught in each. */
 #include "../harness.h"
 #include "../support/runs.h"
 
