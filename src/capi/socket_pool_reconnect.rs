@@ -112,18 +112,22 @@ pub unsafe extern "C" fn SocketPool_reconnect_timeout_ms(pool: SocketPool_T) -> 
     })
 }
 
+fn client_of(connection: Connection_T) -> SocketReconnect_T {
+    // SAFETY: NULL, or a handle that this library gave out; its memory is never given back.
+    let client = unsafe { connection.as_ref() }.map_or(ptr::null(), Connection::client);
+    find(client).map_or(ptr::null(), |_| client)
+}
+
 /// What makes the connection again; it is the pool's to free. NULL where there is none, and for NULL.
 #[no_mangle]
 pub extern "C" fn Connection_reconnect(conn: Connection_T) -> SocketReconnect_T {
-    raising(c"Connection_reconnect", || {
-        // SAFETY: NULL, or a handle that this library gave out; its memory is never given back.
-        let client = unsafe { conn.as_ref() }.map_or(ptr::null(), Connection::client);
-        Ok(find(client).map_or(ptr::null(), |_| client))
-    })
+    raising(c"Connection_reconnect", || Ok(client_of(conn)))
 }
 
 /// 1 when Connection_reconnect gives one, else 0.
 #[no_mangle]
 pub extern "C" fn Connection_has_reconnect(conn: Connection_T) -> c_int {
-    (!Connection_reconnect(conn).is_null()).into()
+    raising(c"Connection_has_reconnect", || {
+        Ok((!client_of(conn).is_null()).into())
+    })
 }

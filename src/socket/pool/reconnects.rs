@@ -8,7 +8,7 @@
 use super::super::reconnect::{self, Policy, Reconnect, State as Reached, DEFAULTS};
 use super::super::{Error, Handle};
 use super::{failed, key, Connection, Pool, State};
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -137,18 +137,18 @@ impl Pool {
             let mut state = self.lock();
             if state.serial_of(connection) == Some(serial) {
                 let before = state.clients.detach(serial);
-                if state.clients.attached.contains_key(&serial) {
+                match state.clients.attached.entry(serial) {
                     // The one before is being driven, by the program that calls this from inside.
-                    (before, Some(client))
-                } else {
-                    let attached = Attached {
-                        client,
-                        driven: false,
-                        doomed: false,
-                    };
-                    state.clients.attached.insert(serial, attached);
-                    connection.set_client(ptr::from_ref(client));
-                    (before, None)
+                    Entry::Occupied(_) => (before, Some(client)),
+                    Entry::Vacant(place) => {
+                        place.insert(Attached {
+                            client,
+                            driven: false,
+                            doomed: false,
+                        });
+                        connection.set_client(ptr::from_ref(client));
+                        (before, None)
+                    }
                 }
             } else {
                 (None, Some(client))
