@@ -347,6 +347,15 @@ TEST(lists_of_addresses_are_bound_and_connected_to) {
     CHECK_INT(Socket_isconnected(client), 1);
     CHECK_INT(Socket_getpeerport(client), port);
     Socket_T other = Socket_new(AF_INET, SOCK_STREAM, 0);
+    // What another way of binding has done counts.
+    Socket_bind(other, "127.0.0.1", port);
+    CHECK_INT(errno, EADDRINUSE);
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    struct addrinfo one = {.ai_family = AF_INET, .ai_addr = (void *)&any, .ai_addrlen = sizeof any};
+    Socket_bind_with_addrinfo(other, &one);
+    Socket_listen(other, 1);
+    Socket_free(&other);
+    other = Socket_new(AF_INET, SOCK_STREAM, 0);
     CHECK_RAISES_ERRNO(Socket_bind_with_addrinfo(other, list), Socket_Failed, EADDRINUSE, "in use");
     CHECK_RAISES_ERRNO(Socket_bind_with_addrinfo(other, NULL), Socket_Failed, EINVAL, "NULL");
     CHECK_RAISES_ERRNO(Socket_connect_with_addrinfo(other, NULL), Socket_Failed, EINVAL, "NULL");

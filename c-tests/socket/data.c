@@ -441,6 +441,12 @@ TEST(no_signal_tells_of_a_peer_that_is_gone) {
     int file = open("/proc/self/exe", O_RDONLY);
     CHECK_RAISES(Socket_sendfile(b, file, NULL, 1000), Socket_Closed);
     close(file);
+    Socket_T in, out;
+    SocketPair_new(SOCK_STREAM, &in, &out);
+    CHECK_INT(Socket_send(out, "x", 1), 1);
+    CHECK_RAISES(Socket_splice(in, b, 1), Socket_Closed);
+    Socket_free(&in);
+    Socket_free(&out);
     unpair();
     CHECK_INT(Socket_ignore_sigpipe(), 0);
     raise(SIGPIPE);

@@ -4,6 +4,9 @@
 #include "../support/family.h"
 #include "socket/Socket.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 TEST(a_new_socket_blocks_and_is_closed_on_exec) {
     int before = fd_count();
     CHECK_INT(Socket_debug_live_count(), 0);
@@ -145,6 +148,64 @@ TEST(a_freed_handle_rests_long_and_growth_is_bounded) {
     }
     CHECK_INT(reused, many > 66000 ? 1 : 0);
     CHECK_INT(Socket_debug_live_count(), 0);
+}
+
+static void *makes_and_frees(void *arg) {
+    int many = *(int *)arg;
+    Socket_T kept[8] = {NULL};
+    for (int i = 0; i < many; i++) {
+        Socket_T *place = &kept[i % 8];
+        Socket_free(place);
+        *place = Socket_new(AF_UNIX, SOCK_STREAM, 0);
+        // Nobody else has this handle.
+        int fd = Socket_fd(*place);
+        CHECK_CMP(fd, >=, 0);
+        CHECK_INT(Socket_isbound(*place), 1);
+    }
+    for (int i = 0; i < 8; i++) Socket_free(&kept[i]);
+    return NULL;
+}
+
+TEST(threads_make_and_free_sockets) {
+    int many = load(5000, 5000, 300);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, makes_and_frees, &many);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    CHECK_INT(Socket_debug_live_count(), 0);
+}
+
+static Socket_T shared;
+static pthread_barrier_t barrier;
+
+static void *frees_the_shared(void *arg) {
+    int rounds = *(int *)arg;
+    for (int i = 0; i < rounds; i++) {
+        pthread_barrier_wait(&barrier);
+        Socket_T mine = shared;
+        pthread_barrier_wait(&barrier);
+        Socket_free(&mine);
+        CHECK_PTR_NULL(mine);
+        pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+
+TEST(two_threads_free_one_socket_once) {
+    int rounds = load(500, 500, 30);
+    pthread_barrier_init(&barrier, NULL, 3);
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, frees_the_shared, &rounds);
+    int fds = fd_count();
+    for (int i = 0; i < rounds; i++) {
+        shared = Socket_new(AF_INET, SOCK_DGRAM, 0);
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        CHECK_INT(Socket_debug_live_count(), 0);
+    }
+    CHECK_NO_NEW_FDS(fds);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&barrier);
 }
 
 TEST_MAIN

@@ -1,5 +1,6 @@
 /* Socket.h: Unix sockets by path and by abstract name, their peers, and descriptors that travel over them. */
 #include "../harness.h"
+#include "../support/aborts.h"
 #include "../support/family.h"
 #include "socket/Socket.h"
 
@@ -154,6 +155,36 @@ TEST(a_full_queue_is_waited_for_in_time) {
     CHECK_RAISES_ERRNO(Socket_listen_unix(in_temp("x/../y"), 1), Socket_Failed, EINVAL, "..");
     CHECK_RAISES_ERRNO(Socket_listen_unix(in_temp("other"), 0), Socket_Failed, EINVAL, "backlog");
     CHECK_INT(Socket_debug_live_count(), 0);
+}
+
+static const Except_T Mine = {&Mine, "mine"};
+
+static void binds_no_base(void *arg) {
+    (void)arg;
+    SocketUnix_bind(NULL, "@x", Mine);
+}
+
+TEST(records_under_sockets_have_paths_too) {
+    SocketBase_T server = SocketCommon_new_base(AF_UNIX, SOCK_STREAM, 0), client = SocketCommon_new_base(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_RAISES_ERRNO(SocketUnix_bind(server, "/../x", Mine), Mine, EINVAL, "`..`");
+    CHECK_RAISES_ERRNO(SocketUnix_bind(server, NULL, Mine), Mine, EINVAL, "NULL");
+    SocketUnix_bind(server, in_temp("socket"), Mine);
+    CHECK_RAISES_ERRNO(SocketUnix_connect(client, path, Mine), Mine, ECONNREFUSED, "refused");
+    SocketCommon_free_base(&server);
+    Socket_T listening = Socket_listen_unix(path, 1);
+    SocketUnix_connect(client, path, Mine);
+    Socket_T accepted = Socket_accept(listening);
+    CHECK_PTR_NOT_NULL(accepted);
+    Socket_free(&accepted);
+    Socket_free(&listening);
+    SocketCommon_free_base(&client);
+    CHECK_ABORTS(binds_no_base, NULL, "SocketUnix_bind", "base");
+    CHECK_INT(SocketUnix_validate_unix_path("/tmp/x", 6), 0);
+    CHECK_INT(SocketUnix_validate_unix_path("@abstract", 9), 0);
+    CHECK_ERRNO(SocketUnix_validate_unix_path("/tmp/..", 7), EINVAL);
+    CHECK_ERRNO(SocketUnix_validate_unix_path("a\0b", 3), EINVAL);
+    CHECK_ERRNO(SocketUnix_validate_unix_path("", 0), EINVAL);
+    CHECK_ERRNO(SocketUnix_validate_unix_path(NULL, 3), EINVAL);
 }
 
 /* ---- Descriptors --------------------------------------------------------------------------------------------------- */

@@ -217,6 +217,24 @@ static void resumes(int version) {
 TEST(sessions_are_resumed_in_tls_1_2) { resumes(TLS1_2_VERSION); }
 TEST(sessions_are_resumed_in_tls_1_3) { resumes(TLS1_3_VERSION); }
 
+/* Its tickets come after the last byte that the client reads. */
+TEST(a_late_ticket_is_caught_before_the_end) {
+    NEEDS_TLS();
+    SocketTLSContext_T ctx = trusting(CERT_CA);
+    struct peer *peer = TLS_PEER(TLS1_3_VERSION, .serve = serve_echo);
+    SocketReconnect_T conn = tls_client(peer, quick(), ctx, "localhost");
+    for (int i = 0; i < 2; i++) {
+        SocketReconnect_connect(conn);
+        go_until(conn, RECONNECT_CONNECTED);
+        CHECK_INT(SocketReconnect_is_session_reused(conn), i);
+        struct pollfd fd = {SocketReconnect_pollfd(conn), POLLIN, 0};
+        CHECK_INT(poll(&fd, 1, -1), 1);
+        SocketReconnect_disconnect(conn);
+    }
+    SocketReconnect_free(&conn);
+    SocketTLSContext_free(&ctx);
+}
+
 static void answer_once(struct peer_conn *pc) {
     char word[4];
     if (peer_read_exactly(pc, word, 4)) peer_write(pc, word, 4);
@@ -245,7 +263,7 @@ TEST(a_session_survives_the_end_that_the_peer_makes) {
 TEST(the_end_of_a_client_is_clean) {
     NEEDS_TLS();
     SocketTLSContext_T ctx = trusting(CERT_CA);
-    struct peer *peer = TLS_PEER(TLS1_3_VERSION, .serve = serve_check);
+    struct peer *peer = TLS_PEER(TLS1_3_VERSION, .serve = serve_check, .no_tickets = true);
     for (int i = 0; i < 2; i++) {
         SocketReconnect_T conn = tls_client(peer, quick(), ctx, "localhost");
         SocketReconnect_connect(conn);
@@ -373,6 +391,8 @@ TEST(a_callback_of_the_handshake_frees_the_client) {
     SocketTLSContext_free(&ctx);
 }
 
+#else
+TEST(a_build_without_tls_has_none_of_this) { NEEDS_TLS(); }
 #endif
 
 TEST_MAIN

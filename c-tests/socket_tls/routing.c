@@ -203,4 +203,43 @@ TEST(every_receiving_call_gives_first_what_tls_left) {
     free_pair(&pair);
 }
 
+TEST(programs_may_call_openssl_themselves) {
+    struct pair pair = strangers(TLS1_3_VERSION);
+    char buf[16];
+    CHECK_PTR_NOT_NULL(socket_get_ssl(pair.client));
+    RAISES(SocketTLS_HandshakeFailed, ENOTCONN, socket_validate_tls_ready(pair.client));
+    acquaint(&pair);
+    SSL *client = socket_validate_tls_ready(pair.client), *server = socket_get_ssl(pair.server);
+    CHECK_PTR(client, socket_get_ssl(pair.client));
+    CHECK_STR(SSL_get_version(client), "TLSv1.3");
+    CHECK_INT(SSL_write(client, "hello", 5), 5);
+    CHECK_INT(Socket_recv(pair.server, buf, sizeof buf), 5);
+    int ret = SSL_read(server, buf, sizeof buf);
+    errno = 0;
+    CHECK_INT(socket_handle_ssl_error(pair.server, server, ret), 0);
+    CHECK_INT(errno, EAGAIN);
+    CHECK_INT(Socket_send(pair.client, "more", 4), 4);
+    ret = SSL_read(server, buf, sizeof buf);
+    errno = 0;
+    CHECK_INT(socket_handle_ssl_error(pair.server, server, ret), 0);
+    CHECK_INT(errno, 0);
+    CHECK_INT(SocketTLS_shutdown_send(pair.client), 1);
+    ret = SSL_read(server, buf, sizeof buf);
+    CHECK_ERRNO(socket_handle_ssl_error(pair.server, server, ret), ECONNRESET);
+    CHECK_ERRNO(socket_handle_ssl_error(pair.server, NULL, ret), EINVAL);
+    SocketTLS_disable(pair.client);
+    CHECK_PTR_NULL(socket_get_ssl(pair.client));
+    RAISES(Socket_Failed, EINVAL, socket_validate_tls_ready(pair.client));
+    RAISES(Socket_Failed, EINVAL, socket_validate_tls_ready(NULL));
+    CHECK_PTR_NULL(socket_get_ssl(NULL));
+    free_pair(&pair);
+
+    pair = friends(TLS1_3_VERSION);
+    server = socket_get_ssl(pair.server);
+    CHECK_INT(write(Socket_fd(pair.client), "this is no record", 17), 17);
+    ret = SSL_read(server, buf, sizeof buf);
+    CHECK_ERRNO(socket_handle_ssl_error(pair.server, server, ret), EPROTO);
+    free_pair(&pair);
+}
+
 TEST_MAIN

@@ -96,6 +96,7 @@ Connection_T SocketPool_get(SocketPool_T pool, Socket_T socket);
  *
  * Its buffers are overwritten, and its slot is free. TLS whose handshake is complete ends with a close_notify, if the
  * peer takes it within a second or the socket's operation time-out; the socket's TLS stays, and can be read to its end.
+ * A SocketReconnect_T of the connection ends, and a socket that it has made ends with it.
  *
  * Raises SocketPool_Failed for NULL.
  */
@@ -314,6 +315,48 @@ int SocketPool_drain_wait(SocketPool_T pool, int timeout_ms);
 
 /** Whom to tell, once, that draining has ended; NULL: nobody. It may call the pool, and may raise. */
 void SocketPool_set_drain_callback(SocketPool_T pool, SocketPool_DrainCallback cb, void *data);
+
+/**
+ * When and how often connections are tried again for which SocketPool_enable_reconnect is called later; NULL: the
+ * defaults.
+ */
+void SocketPool_set_reconnect_policy(SocketPool_T pool, const SocketReconnect_Policy_T *policy);
+
+/**
+ * Gives a connection a SocketReconnect_T for this host and port, in place of one that it may have
+ * (Connection_reconnect). It does nothing by itself: when the connection breaks, call SocketReconnect_connect, and
+ * SocketPool_process_reconnects from then on. When it is connected, its socket is the connection's (Connection_socket,
+ * SocketPool_get), and belongs to it: it ends with it. The socket of before stays the program's; the buffers and the
+ * data stay as they are.
+ *
+ * Raises SocketReconnect_Failed: NULL, a host of more than 255 bytes, another port than 1 to 65535; SocketPool_Failed:
+ * a connection that is not in the pool.
+ */
+void SocketPool_enable_reconnect(SocketPool_T pool, Connection_T conn, const char *host, int port);
+
+/**
+ * Frees the SocketReconnect_T of a connection, and a socket that it has made; nothing happens where there is none.
+ *
+ * Raises SocketReconnect_Failed for NULL.
+ */
+void SocketPool_disable_reconnect(SocketPool_T pool, Connection_T conn);
+
+/**
+ * Calls SocketReconnect_process and SocketReconnect_tick for each SocketReconnect_T of the pool that no other thread is
+ * at. To be called when one of their descriptors is ready, and when SocketPool_reconnect_timeout_ms have passed.
+ *
+ * Raises SocketPool_Failed for NULL.
+ */
+void SocketPool_process_reconnects(SocketPool_T pool);
+
+/** The shortest SocketReconnect_next_timeout_ms of the pool; -1 when there is none. */
+int SocketPool_reconnect_timeout_ms(SocketPool_T pool);
+
+/** What makes the connection again; it is the pool's to free. NULL where there is none, and for NULL. */
+SocketReconnect_T Connection_reconnect(Connection_T conn);
+
+/** 1 when Connection_reconnect gives one, else 0. */
+int Connection_has_reconnect(Connection_T conn);
 
 /**
  * Accepts connections that are waiting at `server`, up to `max` (1 to 1000) and as far as there is room, without

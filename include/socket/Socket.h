@@ -701,6 +701,15 @@ int Socket_getpeeruid(Socket_T socket);
 /** The group at the other end of a Unix socket, as it was when it connected; -1 where that cannot be known. */
 int Socket_getpeergid(Socket_T socket);
 
+/** As Socket_bind_unix, for the record under a socket of another kind. Raises `x`; a NULL `base` aborts. */
+void SocketUnix_bind(SocketBase_T base, const char *path, Except_T x);
+
+/** As Socket_connect_unix, for the record under a socket of another kind. Raises `x`; a NULL `base` aborts. */
+void SocketUnix_connect(SocketBase_T base, const char *path, Except_T x);
+
+/** Whether the `len` bytes of a path can be that of a Unix socket, as Socket_bind_unix sees it: 0, or -1 with errno. */
+int SocketUnix_validate_unix_path(const char *path, size_t len);
+
 /**
  * Starts the lookup of an address to bind the socket to, on a resolver; never waits. When SocketDNS_getresult gives a
  * list, that is for Socket_bind_with_addrinfo (and ended with SocketCommon_free_addrinfo). `host` NULL, "0.0.0.0" and

@@ -66,6 +66,13 @@ SSL *socket_get_ssl(Socket_T socket);
  */
 SSL *socket_validate_tls_ready(Socket_T socket);
 
+/**
+ * What `ret`, which a call of OpenSSL with `ssl` has just returned on this thread, means as errno: 0 for a success, and
+ * with errno EAGAIN for a call that waits for the socket; -1 with errno EPROTO (TLS failed), ECONNRESET (the peer ended
+ * TLS or the connection), EINVAL (`ssl` is NULL), or the system's number. `socket` is not looked at.
+ */
+int socket_handle_ssl_error(Socket_T socket, SSL *ssl, int ret);
+
 #ifdef __cplusplus
 }
 #endif

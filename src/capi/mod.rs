@@ -40,6 +40,7 @@ pub mod socket_pool;
 pub mod socket_pool_connect;
 pub mod socket_pool_drain;
 pub mod socket_pool_limits;
+pub mod socket_pool_reconnect;
 pub mod socket_pool_statistics;
 pub mod socket_reconnect;
 pub mod socket_reconnect_tls;

@@ -20,7 +20,7 @@ use std::ptr;
 /// The record under a socket: the address of a box.
 pub type SocketBase_T = *mut Base;
 
-fn base<'a>(function: &'static CStr, base: SocketBase_T) -> &'a Base {
+pub(super) fn base<'a>(function: &'static CStr, base: SocketBase_T) -> &'a Base {
     // SAFETY: NULL, or given out by SocketCommon_new_base and not freed.
     match unsafe { base.as_ref() } {
         Some(base) => base,

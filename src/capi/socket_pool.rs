@@ -179,7 +179,8 @@ pub unsafe extern "C" fn SocketPool_get(pool: SocketPool_T, socket: Socket_T) ->
 /// Takes a socket out, which stays open and the program's; nothing happens when it is not in the pool, and when it was freed.
 ///
 /// Its buffers are overwritten, and its slot is free. TLS whose handshake is complete ends with a close_notify, if the peer
-/// takes it within a second or the socket's operation time-out; the socket's TLS stays, and can be read to its end.
+/// takes it within a second or the socket's operation time-out; the socket's TLS stays, and can be read to its end. A
+/// SocketReconnect_T of the connection ends, and a socket that it has made ends with it.
 ///
 /// Raises SocketPool_Failed for NULL.
 ///

@@ -4,11 +4,13 @@
 #![allow(non_camel_case_types)]
 
 use super::guard::infallible;
-use super::raise::raising;
+use super::raise::{raising, raising_with};
 use super::socket::{find, Socket_T};
 use super::tls_types::SSL;
 use crate::errno::Errno;
 use crate::socket::{tls, Error, Kind};
+use crate::tls::result_errno;
+use std::ffi::c_int;
 use std::ptr;
 
 /// OpenSSL's object of a socket with TLS, which stays the socket's and lives as long as its TLS; NULL without TLS, and for NULL.
@@ -42,5 +44,32 @@ pub extern "C" fn socket_validate_tls_ready(socket: Socket_T) -> *mut SSL {
             },
             _ => Err(Error::invalid(Kind::Socket, "the socket has no TLS")),
         }
+    })
+}
+
+/// What `ret`, which a call of OpenSSL with `ssl` has just returned on this thread, means as errno: 0 for a success, and with
+/// errno EAGAIN for a call that waits for the socket; -1 with errno EPROTO (TLS failed), ECONNRESET (the peer ended TLS or the
+/// connection), EINVAL (`ssl` is NULL), or the system's number. `socket` is not looked at.
+///
+/// # Safety
+/// `ssl` is NULL or alive, and used by nobody else meanwhile.
+#[no_mangle]
+pub unsafe extern "C" fn socket_handle_ssl_error(
+    socket: Socket_T,
+    ssl: *mut SSL,
+    ret: c_int,
+) -> c_int {
+    let _ = socket;
+    let before = Errno::last();
+    raising_with(c"socket_handle_ssl_error", || {
+        if ssl.is_null() {
+            return Ok((-1, Some(Errno(libc::EINVAL))));
+        }
+        // SAFETY: not NULL, and the caller's promise.
+        Ok(match unsafe { result_errno(ssl, ret, before) } {
+            None => (0, None),
+            Some(errno) if errno.would_block() => (0, Some(errno)),
+            Some(errno) => (-1, Some(errno)),
+        })
     })
 }

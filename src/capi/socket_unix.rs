@@ -1,7 +1,10 @@
 //! `socket/Socket.h`: Unix domain sockets. Must not know how anything is done.
 
+use super::except::Except_T;
 use super::raise::{raising, raising_with};
 use super::socket::{live, Socket_T};
+use super::socket_common::{given, status};
+use super::socket_common_base::{base, SocketBase_T};
 use crate::errno::Errno;
 use crate::socket::{self, Connected, Error, Kind, Socket};
 use std::ffi::{c_char, c_int, CStr};
@@ -125,4 +128,60 @@ pub extern "C" fn Socket_getpeeruid(socket: Socket_T) -> c_int {
 #[no_mangle]
 pub extern "C" fn Socket_getpeergid(socket: Socket_T) -> c_int {
     credential(c"Socket_getpeergid", socket, |peer| peer.gid as c_int)
+}
+
+/// As the exception that the program named.
+fn as_given<T>(x: Except_T, result: Result<T, Error>) -> Result<T, Error> {
+    result.map_err(|error| Error {
+        kind: given(x),
+        ..error
+    })
+}
+
+/// As Socket_bind_unix, for the record under a socket of another kind. Raises `x`; a NULL `base` aborts.
+///
+/// # Safety
+/// `path` is NULL or a NUL-terminated string.
+#[no_mangle]
+pub unsafe extern "C" fn SocketUnix_bind(base: SocketBase_T, path: *const c_char, x: Except_T) {
+    raising(c"SocketUnix_bind", || {
+        let base = self::base(c"SocketUnix_bind", base);
+        // SAFETY: the caller's promise.
+        let bound = unsafe { bytes(path) }.and_then(|path| socket::bind_path(base.fd(), path));
+        base.refresh_local();
+        as_given(x, bound)
+    })
+}
+
+/// As Socket_connect_unix, for the record under a socket of another kind. Raises `x`; a NULL `base` aborts.
+///
+/// # Safety
+/// `path` is NULL or a NUL-terminated string.
+#[no_mangle]
+pub unsafe extern "C" fn SocketUnix_connect(base: SocketBase_T, path: *const c_char, x: Except_T) {
+    raising(c"SocketUnix_connect", || {
+        let base = self::base(c"SocketUnix_connect", base);
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { bytes(path) };
+        as_given(
+            x,
+            bytes.and_then(|path| socket::connect_path(base.fd(), path)),
+        )
+    })
+}
+
+/// Whether the `len` bytes of a path can be that of a Unix socket, as Socket_bind_unix sees it: 0, or -1 with errno.
+///
+/// # Safety
+/// `path` is NULL or readable for `len` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn SocketUnix_validate_unix_path(path: *const c_char, len: usize) -> c_int {
+    status(c"SocketUnix_validate_unix_path", || {
+        if path.is_null() {
+            return Err(Error::invalid(Kind::Socket, "the path is NULL"));
+        }
+        // SAFETY: not NULL, and the caller's promise.
+        let path = unsafe { std::slice::from_raw_parts(path.cast::<u8>(), len) };
+        socket::check_path(path).map(|()| 0)
+    })
 }

@@ -1,6 +1,7 @@
 //! Binding and listening: the names and addresses of this end.
 
 use super::error::{Error, Kind};
+use super::event;
 use super::object::Socket;
 use super::option;
 use crate::clock::Nanos;
@@ -10,6 +11,7 @@ use crate::errno::Errno;
 use socket2::SockAddr;
 use std::ffi::c_int;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::RawFd;
 
 /// The longest queue of connections that wait to be accepted.
 const MOST_WAITING: c_int = 1024;
@@ -51,8 +53,20 @@ pub(super) fn resolve(
 
 /// A name without an address: "connect to example.org:443 failed: Name or service not known", EAI_FAIL.
 pub(super) fn unresolved(what: &str, name: &str, error: ResolveError) -> Error {
-    let text = format!("{what} {name} failed: {error}");
+    let text = match error {
+        dns::TIMED_OUT => format!("{what} {name} failed: the name was not resolved in time"),
+        _ => format!("{what} {name} failed: {error}"),
+    };
     Error::new(Kind::Socket, Errno(eai::EAI_FAIL), text)
+}
+
+/// The program's handlers hear of a name that took too long.
+pub(super) fn tell_of_time_out(host: &str, port: u16, error: ResolveError) -> Result<(), Error> {
+    if error != dns::TIMED_OUT {
+        return Ok(());
+    }
+    let port = port.into();
+    event::emit(&event::Event::DnsTimeout { host, port })
 }
 
 /// How long its names may take.
@@ -109,7 +123,10 @@ fn try_bind(socket: &Socket, host: Option<&str>, number: c_int) -> Result<Bound,
             Err(_) if shown.parse::<std::net::IpAddr>().is_ok() => {
                 return Ok(Bound::No(wrong_family()))
             }
-            Err(error) => return Ok(Bound::No(unresolved(WHAT, &name, error))),
+            Err(error) => {
+                tell_of_time_out(shown, port, error)?;
+                return Ok(Bound::No(unresolved(WHAT, &name, error)));
+            }
         }
     };
     match bind_one_of(socket, &name, &addresses) {
@@ -133,8 +150,11 @@ pub fn bind_one_of(socket: &Socket, name: &str, addresses: &[SockAddr]) -> Resul
         if i32::from(addr.family()) != socket.domain() {
             continue;
         }
-        match bind_address(socket, addr) {
-            Ok(()) => return Ok(()),
+        match bind_address(fd, addr) {
+            Ok(()) => {
+                socket.refresh_local();
+                return Ok(());
+            }
             Err(errno) => tried.failed(addr, errno),
         }
     }
@@ -142,13 +162,12 @@ pub fn bind_one_of(socket: &Socket, name: &str, addresses: &[SockAddr]) -> Resul
 }
 
 /// Binds to one address.
-pub(super) fn bind_address(socket: &Socket, addr: &SockAddr) -> Result<(), Errno> {
+pub(super) fn bind_address(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
     // SAFETY: an address and its length.
-    if unsafe { libc::bind(socket.fd(), addr.as_ptr().cast(), addr.len()) } != 0 {
-        return Err(Errno::last());
+    match unsafe { libc::bind(fd, addr.as_ptr().cast(), addr.len()) } {
+        0 => Ok(()),
+        _ => Err(Errno::last()),
     }
-    socket.refresh_local();
-    Ok(())
 }
 
 /// What was tried, and what came of it.
@@ -204,7 +223,8 @@ pub fn listen(socket: &Socket, backlog: c_int) -> Result<(), Error> {
         ));
     }
     // The kernel would choose a port, on which nobody looks for this server.
-    if let Some((errno, why)) = socket.bind_failure() {
+    let failure = socket.bind_failure().filter(|_| !socket.is_bound());
+    if let Some((errno, why)) = failure {
         let text = format!("listen: the socket is not bound: {why}");
         return Err(Error::new(Kind::Socket, errno, text));
     }

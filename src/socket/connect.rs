@@ -37,7 +37,10 @@ pub fn connect(socket: &Socket, host: &str, number: c_int) -> Result<Connected, 
     }
     let addresses = match address::resolve(socket, host, port, address::name_limit(socket)) {
         Ok(addresses) => addresses,
-        Err(error) => return Ok(Connected::No(address::unresolved(WHAT, &name, error))),
+        Err(error) => {
+            address::tell_of_time_out(host, port, error)?;
+            return Ok(Connected::No(address::unresolved(WHAT, &name, error)));
+        }
     };
     match connect_one_of(socket, &name, &addresses) {
         Err(error)
@@ -151,7 +154,8 @@ pub(super) fn connect_address(
     Ok(connected)
 }
 
-fn start(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
+/// One connect(2).
+pub(super) fn start(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
     loop {
         // SAFETY: an address and its length.
         if unsafe { libc::connect(fd, addr.as_ptr().cast(), addr.len()) } == 0 {

@@ -73,5 +73,5 @@ pub use options::{ignore_sigpipe, receive_limited, send_limited, TcpInfo};
 pub use readiness::Readiness;
 pub use stats::{now_ms, Counts, Snapshot};
 pub use timeouts::{defaults, set_defaults, Timeouts};
-pub use unix::{bind_unix, connect_unix};
+pub use unix::{bind_path, bind_unix, check_path, connect_path, connect_unix};
 pub use wait::{wait, Deadline};

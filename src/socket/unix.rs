@@ -1,7 +1,7 @@
 //! Unix sockets: paths, and names of Linux's abstract namespace.
 
 use super::address::bind_address;
-use super::connect::{connect_address, told, Connected};
+use super::connect::{connect_address, start, told, Connected};
 use super::error::{Error, Kind};
 use super::object::Socket;
 use super::wait::Deadline;
@@ -9,6 +9,7 @@ use crate::clock::SECOND;
 use crate::errno::Errno;
 use socket2::SockAddr;
 use std::ffi::{c_int, OsStr};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -28,6 +29,9 @@ fn address(what: &str, path: &[u8]) -> Result<SockAddr, Error> {
     };
     if path.is_empty() || path == b"@" {
         return Err(refused(libc::EINVAL, "the path is empty"));
+    }
+    if path.contains(&0) {
+        return Err(refused(libc::EINVAL, "the path has a NUL in it"));
     }
     if path.len() > LONGEST_PATH {
         let why = format!("the path is longer than {LONGEST_PATH} bytes");
@@ -55,8 +59,20 @@ fn failed(what: &str, path: &[u8], errno: Errno) -> Error {
     Error::system(Kind::Socket, format_args!("{what} {path}"), errno)
 }
 
+/// Whether a path or an abstract name can be one.
+pub fn check_path(path: &[u8]) -> Result<(), Error> {
+    address("path", path).map(drop)
+}
+
 /// Binds to a path or an abstract name. A socket's file that is in the way is removed, any other is not.
 pub fn bind_unix(socket: &Socket, path: &[u8]) -> Result<(), Error> {
+    bind_path(socket.fd(), path)?;
+    socket.refresh_local();
+    Ok(())
+}
+
+/// As [`bind_unix`], whosever the descriptor is.
+pub fn bind_path(fd: RawFd, path: &[u8]) -> Result<(), Error> {
     const WHAT: &str = "bind to";
     let addr = address(WHAT, path)?;
     if !path.starts_with(b"@") {
@@ -67,7 +83,14 @@ pub fn bind_unix(socket: &Socket, path: &[u8]) -> Result<(), Error> {
             let _ = std::fs::remove_file(path);
         }
     }
-    bind_address(socket, &addr).map_err(|errno| failed(WHAT, path, errno))
+    bind_address(fd, &addr).map_err(|errno| failed(WHAT, path, errno))
+}
+
+/// Connects a descriptor to a path or an abstract name, as its mode says.
+pub fn connect_path(fd: RawFd, path: &[u8]) -> Result<(), Error> {
+    const WHAT: &str = "connect to";
+    let addr = address(WHAT, path)?;
+    start(fd, &addr).map_err(|errno| failed(WHAT, path, errno))
 }
 
 /// Connects to a path or an abstract name; `ms` above 0: waits so long at most for a listener whose queue is full.

@@ -39,6 +39,14 @@ fn absent() -> Error {
     }
 }
 
+/// Nothing has returned anything.
+///
+/// # Safety
+/// None.
+pub unsafe fn result_errno(_: *mut SSL, _: c_int, _: Errno) -> Option<Errno> {
+    Some(Errno(libc::ENOTSUP))
+}
+
 /// There is no OpenSSL.
 pub fn openssl_version() -> Option<&'static CStr> {
     None

@@ -8,7 +8,7 @@
 //!   else a handshake decides
 //! - [`keylog`]: what goes to a file
 //! - [`ssl_ctx`], [`context`], [`begin`], [`hold`], [`session`], [`terms`], [`default`]: the objects that other rooms see
-//! - [`family`], [`family_session`], [`paths`], [`peer`]: what only the Socket family asks for
+//! - [`family`], [`family_session`], [`paths`], [`peer`], [`result`]: what only the Socket family asks for
 //! - [`types`]: the plain values that pass between this room and others
 //!
 //! In a build without the crate's feature `tls` the file `absent.rs` stands for this one: the same surface, where no
@@ -35,6 +35,7 @@ mod paths;
 mod peer;
 mod pem;
 mod queue;
+mod result;
 mod saved;
 mod scope;
 mod session;
@@ -58,6 +59,7 @@ pub use openssl_sys::{SSL, X509, X509_STORE_CTX};
 pub use owned::wipe;
 pub use peer::{verify_code_text, Chain};
 pub use queue::with_clean_queue;
+pub use result::result_errno;
 pub use saved::Saved;
 pub use session::Session;
 pub use terms::Terms;

@@ -43,7 +43,7 @@ pub use file::{send_plain as send_file, splice_to};
 pub use halt::{Halt, Patience};
 #[cfg(not(feature = "tls"))]
 pub use secure::{release_idle_buffers, Attached};
-pub use socket::{receive_now, send_now};
+pub use socket::{discard_received, receive_now, send_now};
 pub use unsent::Unsent;
 #[cfg(feature = "tls")]
 pub use warm::release_all as release_idle_buffers;

@@ -246,7 +246,7 @@ pub(super) fn take_error(fd: RawFd) -> Option<Errno> {
 /// Drops what was received and not read: a TCP socket closed with unread bytes sends RST, which makes the peer lose what
 /// we sent last. For TCP, MSG_TRUNC means that the kernel does not even copy them.
 #[inline(never)]
-pub(super) fn discard_received(fd: RawFd) {
+pub fn discard_received(fd: RawFd) {
     const FLAGS: c_int = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
     /// A peer that goes on sending gets its reset.
     const MOST_CALLS: usize = 64;

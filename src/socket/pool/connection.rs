@@ -1,7 +1,7 @@
 //! What a `Connection_T` points to: a slot of a pool. As with sockets the memory is never given back, so a handle that is out
 //! of date reads as a slot that is free, or as what took its place; it never leads anywhere else.
 
-use super::super::{Buf, Handle};
+use super::super::{reconnect, Buf, Handle};
 use crate::clock::{self, Nanos};
 use std::ffi::c_void;
 use std::ptr;
@@ -17,6 +17,7 @@ pub struct Connection {
     data: AtomicPtr<c_void>,
     inbuf: AtomicPtr<Buf>,
     outbuf: AtomicPtr<Buf>,
+    client: AtomicPtr<reconnect::Handle>,
     /// By the monotonic clock.
     added: AtomicU64,
     used: AtomicU64,
@@ -44,6 +45,7 @@ impl Connection {
                 data: AtomicPtr::new(ptr::null_mut()),
                 inbuf: AtomicPtr::new(ptr::null_mut()),
                 outbuf: AtomicPtr::new(ptr::null_mut()),
+                client: AtomicPtr::new(ptr::null_mut()),
                 added: AtomicU64::new(0),
                 used: AtomicU64::new(0),
                 created_at: AtomicI64::new(0),
@@ -82,11 +84,23 @@ impl Connection {
         self.serial.store(serial, Ordering::Release);
     }
 
+    /// The socket is another one now.
+    pub(super) fn exchange(&self, socket: &'static Handle) {
+        self.socket
+            .store(ptr::from_ref(socket).cast_mut(), Ordering::Release);
+    }
+
+    /// What makes it again when it breaks; NULL: nothing.
+    pub(super) fn set_client(&self, client: *const reconnect::Handle) {
+        self.client.store(client.cast_mut(), Ordering::Release);
+    }
+
     /// The socket moves out. The buffers are still as they were.
     pub(super) fn vacate(&self) {
         self.serial.store(0, Ordering::Release);
         self.socket.store(ptr::null_mut(), Ordering::Release);
         self.data.store(ptr::null_mut(), Ordering::Release);
+        self.set_client(ptr::null());
     }
 
     /// Something happened on it now.
@@ -153,6 +167,11 @@ impl Connection {
         if self.is_active() {
             self.data.store(data, Ordering::Release);
         }
+    }
+
+    /// What makes it again when it breaks; NULL: nothing.
+    pub fn client(&self) -> *const reconnect::Handle {
+        self.client.load(Ordering::Acquire)
     }
 
     /// When something happened on it last, in seconds since 1970.

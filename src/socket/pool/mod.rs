@@ -10,6 +10,7 @@
 //! - `accept`: new connections of a listening socket
 //! - `connect`: connections that the pool makes itself
 //! - `resize`, `drain`: other sizes; the end in good order
+//! - `reconnects`: connections that are made again
 //! - `parting`: what happens to a socket that leaves; sessions of TLS that stay
 //! - `shelf`: things kept by peer
 //! - `secure`: TLS on a socket, as far as a pool cares
@@ -22,6 +23,7 @@ mod drain;
 mod limits;
 mod parting;
 mod query;
+mod reconnects;
 mod resize;
 mod secure;
 mod shelf;
@@ -35,12 +37,13 @@ pub use query::Health;
 pub use statistics::Statistics;
 
 use super::arena::Arena;
-use super::{Buf, Error, Handle, Kind, Thrown};
+use super::{reconnect, Buf, Error, Handle, Kind, Thrown};
 use crate::clock::{self, Nanos};
 use crate::errno::Errno;
 use connect::Pending;
 use limits::Limits;
 use parting::Kept;
+use reconnects::Clients;
 use statistics::Counters;
 use std::collections::{BTreeMap, HashMap};
 use std::ptr::{self, NonNull};
@@ -90,6 +93,7 @@ struct State {
     next_idle_cleanup: Nanos,
     callbacks: Callbacks,
     limits: Limits,
+    clients: Clients,
     counters: Counters,
 }
 
@@ -125,6 +129,7 @@ fn key(socket: &Handle) -> usize {
 struct Leaving {
     connection: &'static Connection,
     socket: &'static Handle,
+    client: Option<&'static reconnect::Handle>,
 }
 
 impl State {
@@ -149,7 +154,12 @@ impl State {
         self.limits.release_socket(socket);
         self.counters.removed += 1;
         connection.vacate();
-        Some(Leaving { connection, socket })
+        let client = self.clients.detach(serial);
+        Some(Leaving {
+            connection,
+            socket,
+            client,
+        })
     }
 
     /// All that nothing has happened on since `before`.
@@ -201,6 +211,7 @@ impl Pool {
                 next_idle_cleanup: clock::now() + statistics::CLEANUP_INTERVAL,
                 callbacks: Callbacks::default(),
                 limits: Limits::default(),
+                clients: Clients::default(),
                 counters: Counters::new(),
             }),
         };
@@ -377,7 +388,7 @@ impl Pool {
     }
 
     fn end_state(&self) {
-        let callbacks = {
+        let (callbacks, clients) = {
             let mut state = self.lock();
             state.phase = Phase::Stopped;
             state.closed = true;
@@ -391,9 +402,13 @@ impl Pool {
             for connection in state.slots.drain(..) {
                 connection.give_back();
             }
-            std::mem::take(&mut state.callbacks)
+            let clients = state.clients.detach_all();
+            (std::mem::take(&mut state.callbacks), clients)
         };
         drop(callbacks);
+        for client in clients {
+            reconnects::end(Some(client));
+        }
     }
 
     /// How many connections there are.

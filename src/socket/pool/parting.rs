@@ -5,7 +5,7 @@
 use super::super::endpoint::ask;
 use super::super::{Handle, Socket};
 use super::shelf::{Dated, Shelf};
-use super::{secure, Leaving, Pool};
+use super::{reconnects, secure, Leaving, Pool};
 use crate::clock::{self, Nanos};
 use crate::tls::{Place, Saved, Session};
 use std::collections::VecDeque;
@@ -129,6 +129,7 @@ impl Pool {
         }
         // SAFETY: the arena outlives the pool, and nobody finds the connection any more.
         unsafe { leaving.connection.wipe() };
+        reconnects::end(leaving.client);
         self.lock().free.push(leaving.connection);
     }
 

@@ -385,8 +385,7 @@ impl Reconnect {
         let under = self.under.take();
         if let Under::Up(handle) = &under {
             if let Some(socket) = handle.socket() {
-                self.save_session(&socket);
-                secure::take_leave(&socket);
+                self.take_leave(&socket);
             }
             if self.shaking.get() == Shaking::Complete {
                 self.shaking.set(Shaking::NotStarted);

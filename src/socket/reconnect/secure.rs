@@ -8,6 +8,7 @@ use crate::socket::object::Socket;
 use crate::socket::tls::{self, Progress};
 use crate::socket::wait::{wait, Deadline};
 use crate::tls::{Context, Place, Saved};
+use crate::transport;
 use std::ffi::{c_char, CString};
 use std::sync::Arc;
 
@@ -91,6 +92,20 @@ impl Reconnect {
         Ok(true)
     }
 
+    /// The connection ends: what has come for its session since it was last read is heard, the session kept, and the peer told that
+    /// nothing more comes, if the kernel takes that now.
+    pub(super) fn take_leave(&self, socket: &Socket) {
+        let Some(live) = socket.tls.live() else {
+            return;
+        };
+        // Tickets of TLS 1.3 come when the server likes.
+        live.has_more();
+        self.save_session(socket);
+        // Nobody waits for it to get through.
+        let _ = tls::shut_down_sending(socket);
+        transport::discard_received(socket.fd());
+    }
+
     /// Keeps the session of a connection for the next one, if it has one by now.
     pub(super) fn save_session(&self, socket: &Socket) {
         let wanted = self.tls.borrow().as_ref().is_some_and(|tls| tls.resumption);
@@ -134,12 +149,6 @@ pub(super) fn may_be_refused_yet(socket: &Socket) -> bool {
 /// Whether the socket's TLS has resumed a session; `None` without TLS.
 pub(super) fn is_reused(socket: &Socket) -> Option<bool> {
     Some(socket.tls.live()?.session().reused())
-}
-
-/// Says to the peer that nothing more comes, if the kernel takes it now.
-pub(super) fn take_leave(socket: &Socket) {
-    // Nobody waits for it to get through.
-    let _ = tls::shut_down_sending(socket);
 }
 
 /// Whether the end of the stream has come, as far as the kernel knows; what is to be read stays.
