@@ -391,6 +391,8 @@ TEST(a_callback_of_the_handshake_frees_the_client) {
     SocketTLSContext_free(&ctx);
 }
 
+#else
+TEST(a_build_without_tls_has_none_of_this) { NEEDS_TLS(); }
 #endif
 
 TEST_MAIN

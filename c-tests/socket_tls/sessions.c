@@ -255,4 +255,57 @@ TEST(a_socket_that_is_freed_without_a_word_leaves_a_good_session) {
     }
 }
 
+/* ---- Where a session belongs --------------------------------------------------------------------------------------- */
+
+static Socket_T listening(const char *host) {
+    Socket_T listener = Socket_new(AF_INET, SOCK_STREAM, 0);
+    Socket_bind(listener, host, 0);
+    Socket_listen(listener, 8);
+    return listener;
+}
+
+/* A client that goes to a listener's port, at `host`; TLS is enabled before it connects, and the session is offered then. */
+static bool resumed_at(struct pair *pair, Socket_T listener, const char *host, const char *name, const struct saved *saved, int accepted) {
+    pair->client = Socket_new(AF_INET, SOCK_STREAM, 0);
+    SocketTLS_enable(pair->client, pair->trusting);
+    if (name) SocketTLS_set_hostname(pair->client, name);
+    if (saved) CHECK_INT(SocketTLS_session_restore(pair->client, saved->bytes, saved->len), accepted);
+    Socket_connect(pair->client, host, Socket_getlocalport(listener));
+    CHECK_INT(Socket_isconnected(pair->client), 1);
+    pair->server = Socket_accept(listener);
+    SocketTLS_enable(pair->server, pair->serving);
+    unblock(pair->client);
+    unblock(pair->server);
+    acquaint(pair);
+    greet(pair);
+    return SocketTLS_is_session_reused(pair->client) == 1;
+}
+
+TEST(a_session_is_for_its_port_and_without_a_name_for_its_address) {
+    EACH_VERSION(version) {
+        struct pair pair = {0};
+        struct saved named, nameless;
+        make_contexts(&pair, version);
+        Socket_T here = listening("0.0.0.0"), there = listening("0.0.0.0");
+        CHECK(!resumed_at(&pair, here, "127.0.0.1", "localhost", NULL, 0));
+        save(&pair, &named);
+        close_again(&pair);
+        CHECK(!resumed_at(&pair, there, "127.0.0.1", "localhost", &named, 1)); /* not known before it was connected */
+        close_again(&pair);
+        CHECK(resumed_at(&pair, here, "127.0.0.2", "localhost", &named, 1)); /* another address of that name */
+        close_again(&pair);
+
+        SocketTLSContext_set_verify_mode(pair.trusting, TLS_VERIFY_NONE);
+        CHECK(!resumed_at(&pair, here, "127.0.0.1", NULL, NULL, 0));
+        save(&pair, &nameless);
+        close_again(&pair);
+        CHECK(!resumed_at(&pair, here, "127.0.0.2", NULL, &nameless, 1));
+        close_again(&pair);
+        CHECK(resumed_at(&pair, here, "127.0.0.1", NULL, &nameless, 1));
+        Socket_free(&here);
+        Socket_free(&there);
+        free_pair(&pair);
+    }
+}
+
 TEST_MAIN

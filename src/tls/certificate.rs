@@ -8,6 +8,7 @@ use std::ffi::{c_int, c_uint};
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 impl Certificate {
     /// Reads a live certificate.
@@ -214,6 +215,7 @@ fn key_digest(x509: *mut ffi::X509) -> Option<[u8; 32]> {
 pub(super) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     let mut out = [0u8; 32];
     let mut len: c_uint = 0;
+    let kind = fetched_sha256()?;
     // SAFETY: reads `bytes`, writes the 32 bytes of a SHA-256.
     let done = unsafe {
         sys::EVP_Digest(
@@ -221,11 +223,37 @@ pub(super) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
             bytes.len(),
             out.as_mut_ptr(),
             &mut len,
-            ffi::EVP_sha256(),
+            kind,
             ptr::null_mut(),
         )
     };
     (done == 1).then_some(out)
+}
+
+/// Looked up once: OpenSSL looks for the implementation of `EVP_sha256()` each time, which costs more than to use it.
+fn fetched_sha256() -> Option<*const ffi::EVP_MD> {
+    static FETCHED: AtomicPtr<ffi::EVP_MD> = AtomicPtr::new(ptr::null_mut());
+    let known = FETCHED.load(Ordering::Acquire);
+    if !known.is_null() {
+        return Some(known);
+    }
+    // SAFETY: the default library context, a NUL-terminated name; the reference that comes back is kept for good, or given
+    // back where another thread was first.
+    unsafe {
+        let made = ffi::EVP_MD_fetch(ptr::null_mut(), c"SHA256".as_ptr(), ptr::null());
+        if made.is_null() {
+            return None;
+        }
+        let first =
+            FETCHED.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
+        match first {
+            Ok(_) => Some(made),
+            Err(known) => {
+                ffi::EVP_MD_free(made);
+                Some(known)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
