@@ -131,6 +131,10 @@ FOR_BOTH_VERSIONS(nothing_is_left_of_many) {
     CHECK_INT(Socket_debug_live_count(), live);
 }
 
+#else
+
+TEST(without_tls) { NEEDS_TLS(); }
+
 #endif
 
 TEST_MAIN

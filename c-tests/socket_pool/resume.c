@@ -185,6 +185,10 @@ TEST(peers_are_kept_apart_and_not_for_ever) {
         for (int i = 0; i < 6; i++) CHECK_INT(visit(pool, servers[i], context, NAME), round > 0);
 }
 
+#else
+
+TEST(without_tls) { NEEDS_TLS(); }
+
 #endif
 
 TEST_MAIN

@@ -245,6 +245,41 @@ TEST(a_certificate_that_is_refused_ends_the_handshake_for_good) {
     }
 }
 
+TEST(a_missing_client_certificate_is_heard_of_at_the_first_receive_at_the_latest) {
+    EACH_VERSION(version) {
+        struct pair pair = {0};
+        make_contexts(&pair, version);
+        SocketTLSContext_load_ca(pair.serving, cert(CERT_CA));
+        SocketTLSContext_set_verify_mode(pair.serving, TLS_VERIFY_FAIL_IF_NO_PEER_CERT);
+        SocketPair_new(SOCK_STREAM, &pair.client, &pair.server);
+        unblock(pair.client);
+        unblock(pair.server);
+        enable_pair(&pair);
+        volatile TLSHandshakeState ours = TLS_HANDSHAKE_NOT_STARTED;
+        volatile int refused = 0, failed = 0;
+        for (volatile int round = 0; !refused; round++) {
+            CHECK_CMP(round, <, 1000);
+            ours = SocketTLS_handshake(pair.client);
+            TRY { SocketTLS_handshake(pair.server); }
+            EXCEPT(SocketTLS_HandshakeFailed) { refused = errno; }
+            END_TRY;
+        }
+        CHECK_INT(refused, EPROTO);
+        char byte;
+        TRY {
+            ours = SocketTLS_handshake(pair.client);
+            CHECK_INT(ours, TLS_HANDSHAKE_COMPLETE);
+            SocketTLS_recv(pair.client, &byte, 1);
+        }
+        EXCEPT(SocketTLS_HandshakeFailed) { failed = version == TLS1_2_VERSION ? errno : -1; }
+        EXCEPT(SocketTLS_Failed) { failed = version == TLS1_3_VERSION ? errno : -1; }
+        END_TRY;
+        CHECK_INT(failed, EPROTO);
+        CHECK_CONTAINS(Socket_GetLastError(), "certificate");
+        free_pair(&pair);
+    }
+}
+
 TEST(a_lost_connection_and_nonsense_fail_the_handshake) {
     for (volatile int nonsense = 0; nonsense < 2; nonsense++) {
         struct pair pair = strangers(TLS1_3_VERSION);

@@ -146,6 +146,31 @@ TEST(another_thread_reads_a_part) {
     free_pair(&pair);
 }
 
+static void *wait_for_writing(void *poll) {
+    SocketEvent_T *events;
+    do {
+        CHECK_INT(SocketPoll_wait(poll, &events, -1), 1);
+    } while (!(events[0].events & POLL_WRITE));
+    return NULL;
+}
+
+/* Reading is what it waits for until another thread has made the last step; nothing comes from the kernel then. */
+TEST(another_thread_completes_the_handshake) {
+    EACH_VERSION(version) {
+        struct pair pair = strangers(version);
+        pthread_t waiter;
+        SocketPoll_T poll = SocketPoll_new(4);
+        SocketPoll_add(poll, pair.client, POLL_WRITE, NULL);
+        CHECK_INT(events_of(poll, pair.client, NULL), POLL_WRITE);
+        CHECK_INT(SocketTLS_handshake(pair.client), TLS_HANDSHAKE_WANT_READ);
+        CHECK_INT(pthread_create(&waiter, NULL, wait_for_writing, poll), 0);
+        acquaint(&pair);
+        pthread_join(waiter, NULL);
+        SocketPoll_free(&poll);
+        free_pair(&pair);
+    }
+}
+
 /* Both ways at once, in pieces of all sizes; each end reads and writes until it would block. */
 struct end {
     Socket_T socket;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A poll set, as a socket sees it.
 pub(super) trait Watching: Send + Sync {
-    /// What TLS waits for has changed, and is not nothing.
+    /// What TLS waits for has changed: it is not nothing, or a handshake is over.
     fn attend(&self, key: u64);
     /// The socket ends; its descriptor is open still.
     fn forget(&self, key: u64);
@@ -45,9 +45,9 @@ impl Readiness {
 
     #[cold]
     fn changed(&self, tls: u8) {
-        self.tls.store(tls, Ordering::Release);
-        if tls == 0 {
-            // A set that attends looks by itself.
+        let before = self.tls.swap(tls, Ordering::AcqRel);
+        if tls == 0 && before & HANDSHAKE == 0 {
+            // That there is nothing more to be told a set sees by itself; that a handshake is over changes what it waits for.
             return;
         }
         for (set, key) in self.lock().iter() {
