@@ -264,6 +264,9 @@ F(void, Socket_timeouts_getdefaults, (SocketTimeouts_T*))
 F(void, Socket_timeouts_set, (Socket_T, const SocketTimeouts_T*))
 F(void, Socket_timeouts_set_extended, (Socket_T, const SocketTimeouts_Extended_T*))
 F(void, Socket_timeouts_setdefaults, (const SocketTimeouts_T*))
+F(void, SocketUnix_bind, (SocketBase_T, const char *path, Except_T))
+F(void, SocketUnix_connect, (SocketBase_T, const char *path, Except_T))
+F(int, SocketUnix_validate_unix_path, (const char *path, size_t len))
 
 /* ---- socket/SocketBuf.h ---- */
 F(size_t, SocketBuf_available, (const SocketBuf_T))
@@ -386,6 +389,11 @@ F(void, SocketReconnect_set_session_resumption, (SocketReconnect_T, int))
 F(void, SocketReconnect_set_tls, (SocketReconnect_T, SocketTLSContext_T, const char *hostname))
 F(int, SocketReconnect_tls_enabled, (SocketReconnect_T))
 F(TLSHandshakeState, SocketReconnect_tls_handshake_state, (SocketReconnect_T))
+
+/* ---- socket/SocketIO.h, with TLS ---- */
+F(SSL *, socket_get_ssl, (Socket_T))
+F(int, socket_handle_ssl_error, (Socket_T, SSL*, int ret))
+F(SSL *, socket_validate_tls_ready, (Socket_T))
 
 /* ---- tls/SocketTLS.h ---- */
 F(int, SocketTLS_check_renegotiation, (Socket_T))

@@ -39,6 +39,7 @@ static int resolve(const char *host, const char *service, const struct addrinfo 
         *end = &all[i].ai;
         end = &all[i].ai.ai_next;
     }
+    if (*out == NULL) free(all);
     return 0;
 }
 
