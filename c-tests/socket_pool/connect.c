@@ -11,6 +11,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 static const Except_T Own = {&Own, "a callback's own"};
 
@@ -151,6 +153,36 @@ TEST(what_is_on_its_way_when_the_pool_ends_is_cancelled) {
     CHECK_INT(why, ECANCELED);
     CHECK_PTR_NULL(got);
     CHECK(pthread_equal(caller, pthread_self()));
+}
+
+TEST(what_is_on_its_way_is_the_parents) {
+    int port = port_of(true), pipes[2];
+    sem_init(&asked, 0, 0);
+    sem_init(&go_on, 0, 0);
+    dns_set_resolver(slow_name, freeaddrinfo, NULL);
+    pool = SocketPool_new(new_arena(), 3, 512);
+    SocketPool_connect_async(pool, "slow.example", port, hear, &calls);
+    sem_wait(&asked);
+    CHECK_INT(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        SocketPool_free(&pool);
+        char told = (char)('0' + calls);
+        if (write(pipes[1], &told, 1) != 1) _exit(1);
+        /* What the stacks of the parent's threads held is lost here, and no checker's business. */
+        raise(SIGKILL);
+    }
+    char told = 0;
+    CHECK_INT(read(pipes[0], &told, 1), 1);
+    CHECK_INT(told, '0');
+    CHECK_INT(waitpid(child, NULL, 0), child);
+    close(pipes[0]);
+    close(pipes[1]);
+    sem_post(&go_on);
+    sem_wait(&heard);
+    CHECK_INT(why, 0);
+    SocketPool_cleanup(pool, 0);
+    SocketPool_free(&pool);
 }
 
 static void free_the_pool(Connection_T connection, int error, void *arg) {

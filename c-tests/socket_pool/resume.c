@@ -79,7 +79,7 @@ FOR_BOTH_VERSIONS(the_name_may_come_after_the_adding) {
         SocketPool_add(pool, pair.client);
         SocketTLS_set_hostname(pair.client, i == 1 ? "api.test.example" : "www.test.example");
         acquaint(&pair);
-        CHECK_INT(is_reused(pair.client), i == 2 && version == TLS1_2_VERSION);
+        CHECK_INT(SocketTLS_is_session_reused(pair.client), i == 2 && version == TLS1_2_VERSION);
         SocketPool_remove(pool, pair.client);
         free_pair(&pair);
     }
@@ -93,7 +93,7 @@ FOR_BOTH_VERSIONS(a_server_is_offered_and_leaves_nothing) {
         struct pair pair = new_pair(server, context, NAME);
         CHECK_PTR_NOT_NULL(SocketPool_add(pool, pair.server));
         acquaint(&pair);
-        CHECK_INT(is_reused(pair.client), 0);
+        CHECK_INT(SocketTLS_is_session_reused(pair.client), 0);
         SocketPool_remove(pool, pair.server);
         free_pair(&pair);
     }
@@ -107,7 +107,7 @@ FOR_BOTH_VERSIONS(cleaning_up_keeps_sessions_too) {
         struct pair pair = new_pair(server, context, NAME);
         SocketPool_add(pool, pair.client);
         acquaint(&pair);
-        CHECK_INT(is_reused(pair.client), i > 0);
+        CHECK_INT(SocketTLS_is_session_reused(pair.client), i > 0);
         if (i == 1) {
             Socket_T other = new_socket(NULL);
             SocketPool_add(pool, other);
@@ -136,7 +136,7 @@ FOR_BOTH_VERSIONS(what_is_expired_is_not_offered) {
     SocketPool_add(pool, pair.client);
     SocketPool_get(pool, pair.client);
     acquaint(&pair);
-    CHECK_INT(is_reused(pair.client), 0);
+    CHECK_INT(SocketTLS_is_session_reused(pair.client), 0);
     SocketPool_remove(pool, pair.client);
     free_pair(&pair);
 }
@@ -151,8 +151,8 @@ TEST(a_ticket_of_tls13_is_for_one_connection) {
     SocketPool_add(pool, two.client);
     acquaint(&one);
     acquaint(&two);
-    CHECK_INT(is_reused(one.client), 1);
-    CHECK_INT(is_reused(two.client), 0);
+    CHECK_INT(SocketTLS_is_session_reused(one.client), 1);
+    CHECK_INT(SocketTLS_is_session_reused(two.client), 0);
     SocketPool_cleanup(pool, 0);
     Socket_free(&one.server);
     Socket_free(&two.server);
@@ -170,7 +170,7 @@ TEST(sessions_of_tls12_serve_many) {
     }
     for (int i = 0; i < 3; i++) {
         acquaint(&pairs[i]);
-        CHECK_INT(is_reused(pairs[i].client), 1);
+        CHECK_INT(SocketTLS_is_session_reused(pairs[i].client), 1);
     }
     SocketPool_drain_force(pool);
     for (int i = 0; i < 3; i++) Socket_free(&pairs[i].server);

@@ -90,9 +90,6 @@ static inline void acquaint(struct pair *pair) {
     CHECK_INT(byte, 'x');
 }
 
-/* Whether a session was resumed; of an SSL, which stands first in what a handle points to. */
-static inline int is_reused(Socket_T socket) { return SSL_session_reused(*(SSL *const *)socket); }
-
 static inline void free_pair(struct pair *pair) {
     Socket_free(&pair->client);
     Socket_free(&pair->server);
@@ -103,8 +100,8 @@ static inline int visit(SocketPool_T pool, struct server *server, SocketTLSConte
     struct pair pair = new_pair(server, context, name);
     CHECK_PTR_NOT_NULL(SocketPool_add(pool, pair.client));
     acquaint(&pair);
-    int reused = is_reused(pair.client);
-    CHECK_INT(is_reused(pair.server), reused);
+    int reused = SocketTLS_is_session_reused(pair.client);
+    CHECK_INT(SocketTLS_is_session_reused(pair.server), reused);
     SocketPool_remove(pool, pair.client);
     free_pair(&pair);
     return reused;

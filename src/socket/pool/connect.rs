@@ -39,6 +39,8 @@ struct Calls {
     waiting: HashMap<u64, Arrived>,
     /// Whose thread is in the program's function.
     running: Vec<ThreadId>,
+    /// Whose threads these are.
+    process: u32,
 }
 
 impl Pending {
@@ -69,9 +71,19 @@ impl Calls {
                 format!("SocketPool_connect_async: {MOST} connections are on their way"),
             ));
         }
+        self.leave_to_parent();
+        self.process = std::process::id();
         self.last += 1;
         self.waiting.insert(self.last, arrived);
         Ok(self.last)
+    }
+
+    /// After a fork: the threads, and the callbacks, are the parent's.
+    fn leave_to_parent(&mut self) {
+        if self.process != std::process::id() {
+            self.waiting.clear();
+            self.running.clear();
+        }
     }
 }
 
@@ -153,7 +165,11 @@ impl Pool {
 
     /// The pool ends: what is on its way is cancelled.
     pub(super) fn cancel_pending(&self) {
-        let waiting = std::mem::take(&mut self.pending.lock().waiting);
+        let waiting = {
+            let mut calls = self.pending.lock();
+            calls.leave_to_parent();
+            std::mem::take(&mut calls.waiting)
+        };
         for arrived in waiting.into_values() {
             hear(arrived, Err(libc::ECANCELED));
         }
