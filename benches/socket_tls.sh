@@ -1,6 +1,7 @@
 #!/bin/sh
 # TLS on blocking sockets: what SocketTLS_* costs beside straight calls of OpenSSL on equal sockets: 16 KiB writes and
-# reads, full and resumed handshakes, and a TRY without a raise beside a setjmp and two stores. CPU time of one thread, in
+# reads, full and resumed handshakes (of a session that is kept as bytes, and over TCP of one that SocketReconnect keeps in
+# memory), and a TRY without a raise beside a setjmp and two stores. CPU time of one thread, in
 # turns, the median; with INSTRUCTIONS=1 also the instructions of that thread in user space (valgrind), which a busy machine
 # does not disturb.
 #
@@ -32,7 +33,7 @@ instructions() {
 }
 
 printf '\n%-20s %12s %12s %8s\n' "" "ours" straight ratio
-for line in writes:100 reads:100 full:8 resumed:20 try:10000; do
+for line in writes:100 reads:100 full:8 resumed:20 again:20 try:10000; do
     what=${line%%:*}
     count=${line#*:}
     for who in ours straight; do

@@ -7,14 +7,20 @@
  *     socket_tls CA CERT KEY WHAT WHO COUNT    one of it, for counting instructions: e.g. full ours 100
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <core/Except.h>
 #include <core/SocketError.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <socket/Socket.h>
+#include <socket/SocketReconnect.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,11 +41,12 @@ static void fail(const char *what) {
 /* ---- The peer ----------------------------------------------------------------------------------------------------- */
 
 struct job {
-    int fd;
+    int fd;    /* -1: the next client of the listener */
     long pour; /* bytes to send; -1: take what comes */
 };
 
-static int jobs[2], done[2];
+static int jobs[2], done[2], listener;
+static struct sockaddr_in address;
 static SSL_CTX *server;
 static char record[RECORD];
 
@@ -49,7 +56,9 @@ static void *serve(void *unused) {
     while (read(jobs[0], &job, sizeof job) == (ssize_t)sizeof job) {
         char buf[RECORD];
         SSL *ssl = SSL_new(server);
-        SSL_set_fd(ssl, job.fd);
+        int accepted = job.fd < 0 ? accept(listener, NULL, NULL) : -1, on = 1;
+        if (accepted >= 0) setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        SSL_set_fd(ssl, job.fd < 0 ? accepted : job.fd);
         if (SSL_accept(ssl) != 1) fail("accept");
         for (; job.pour > 0; job.pour -= RECORD)
             if (SSL_write(ssl, record, job.pour < RECORD ? (int)job.pour : RECORD) <= 0) break;
@@ -58,6 +67,7 @@ static void *serve(void *unused) {
         }
         ERR_clear_error();
         SSL_free(ssl);
+        if (accepted >= 0) close(accepted);
         if (write(done[1], &job, 1) != 1) fail("pipe");
     }
     return NULL;
@@ -171,6 +181,89 @@ static struct cost resumed(int ours, long count) {
     return since(start);
 }
 
+/* ---- The same over TCP, by a client that connects again and keeps its session as an object ------------------------- */
+
+static SocketReconnect_T again;
+static SSL_SESSION *kept;
+
+static void await(int fd, int writing) {
+    struct pollfd p;
+    p.fd = fd;
+    p.events = writing ? POLLOUT : POLLIN;
+    if (poll(&p, 1, 10000) != 1) fail("poll");
+}
+
+static void ours_again(int resume) {
+    char byte;
+    SocketReconnect_connect(again);
+    while (!SocketReconnect_isconnected(again)) {
+        await(SocketReconnect_pollfd(again), SocketReconnect_tls_handshake_state(again) != TLS_HANDSHAKE_WANT_READ);
+        SocketReconnect_process(again);
+        if (SocketReconnect_state(again) == RECONNECT_BACKOFF) fail("reconnect");
+    }
+    while (SocketReconnect_recv(again, &byte, 1) != 1) await(SocketReconnect_pollfd(again), 0);
+    if (SocketReconnect_is_session_reused(again) != resume) fail("not as it was to be resumed");
+    SocketReconnect_disconnect(again);
+}
+
+static void straight_again(int resume) {
+    int result, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+    socklen_t len = sizeof error;
+    SSL *ssl = SSL_new(straight_ctx);
+    char byte;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) fail("connect");
+    await(fd, 1);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) fail("connect");
+    SSL_set_fd(ssl, fd);
+    SSL_set_tlsext_host_name(ssl, HOST);
+    SSL_set1_host(ssl, HOST);
+    if (resume) SSL_set_session(ssl, kept);
+    while ((result = SSL_connect(ssl)) != 1) {
+        if (SSL_get_error(ssl, result) != SSL_ERROR_WANT_READ) fail("handshake");
+        await(fd, 0);
+    }
+    while ((result = SSL_read(ssl, &byte, 1)) != 1) {
+        if (SSL_get_error(ssl, result) != SSL_ERROR_WANT_READ) fail("read");
+        await(fd, 0);
+    }
+    if (SSL_session_reused(ssl) != resume) fail("not as it was to be resumed");
+    SSL_SESSION_free(kept);
+    kept = SSL_get1_session(ssl);
+    SSL_shutdown(ssl);
+    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(ssl);
+    close(fd);
+}
+
+static void connect_again(int ours, int resume) {
+    struct job job;
+    char byte;
+    memset(&job, 0, sizeof job);
+    job.fd = -1;
+    job.pour = 1;
+    if (write(jobs[1], &job, sizeof job) != (ssize_t)sizeof job) fail("pipe");
+    if (ours) {
+        ours_again(resume);
+    } else {
+        straight_again(resume);
+    }
+    if (read(done[0], &byte, 1) != 1) fail("pipe");
+}
+
+static struct cost reconnects(int ours, long count) {
+    struct cost start;
+    if (ours) {
+        again = SocketReconnect_new("127.0.0.1", ntohs(address.sin_port), NULL, NULL, NULL);
+        SocketReconnect_set_tls(again, ours_ctx, HOST);
+    }
+    connect_again(ours, 0);
+    start = begin();
+    while (count-- > 0) connect_again(ours, 1);
+    start = since(start);
+    if (ours) SocketReconnect_free(&again);
+    return start;
+}
+
 static struct cost writes(int ours, long count) {
     struct end end;
     struct cost cost, start;
@@ -266,6 +359,7 @@ static const struct what {
     {"reads", "16 KiB reads", reads, 4000, 1.05},
     {"full", "full handshakes", full, 100, 1.05},
     {"resumed", "resumed handshakes", resumed, 200, 1.0},
+    {"again", "the same, in memory", reconnects, 200, 1.0},
     {"try", "TRY without a raise", frames_of, 5000000, 1.0},
 };
 
@@ -315,6 +409,7 @@ int main(int argc, char **argv) {
     pthread_t thread;
     size_t i;
     int rounds = 11;
+    socklen_t len = sizeof address;
     if (argc != 4 && argc != 5 && argc != 7) {
         fprintf(stderr, "usage: %s CA CERT KEY [ROUNDS | WHAT WHO COUNT]\n", argv[0]);
         return 2;
@@ -328,6 +423,12 @@ int main(int argc, char **argv) {
         fail(argv[2]);
     straight_ctx = straight_context(argv[1]);
     ours_ctx = SocketTLSContext_new_client(argv[1]);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, (struct sockaddr *)&address, len) || listen(listener, 8) ||
+        getsockname(listener, (struct sockaddr *)&address, &len))
+        fail("listen");
     if (pthread_create(&thread, NULL, serve, NULL) != 0) fail("thread");
 
     if (argc == 7) {
@@ -340,6 +441,7 @@ int main(int argc, char **argv) {
     }
     close(jobs[1]);
     pthread_join(thread, NULL);
+    SSL_SESSION_free(kept);
     SSL_CTX_free(straight_ctx);
     SSL_CTX_free(server);
     SocketTLSContext_free(&ours_ctx);
