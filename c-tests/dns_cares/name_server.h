@@ -180,7 +180,7 @@ static inline void name_server_wait(struct name_server *ns, const char *name, in
 }
 
 static inline void dnsmasq_stop(void *pid) {
-    kill((pid_t)(intptr_t)pid, SIGTERM);
+    kill((pid_t)(intptr_t)pid, SIGKILL);
     waitpid((pid_t)(intptr_t)pid, NULL, 0);
 }
 

@@ -122,23 +122,29 @@ FOR_BOTH_VERSIONS(cleaning_up_keeps_sessions_too) {
     }
 }
 
-FOR_BOTH_VERSIONS(what_is_expired_is_not_offered) {
+TEST(what_is_expired_is_not_offered) {
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
     SocketPool_T pool = new_pool(4);
     struct server *server = new_server();
-    SocketTLSContext_T context = new_client(version);
+    SocketTLSContext_T contexts[2];
     /* A client of TLS 1.2 has a time of its own, one of TLS 1.3 its server's. */
     SSL_CTX_set_timeout(server->ssl_ctx, 1);
-    SSL_CTX_set_timeout(SocketTLSContext_get_ssl_ctx(context), 1);
-    CHECK_INT(visit(pool, server, context, NAME), 0);
-    time_t end = time(NULL) + 2;
-    while (time(NULL) <= end) usleep(50000);
-    struct pair pair = new_pair(server, context, NAME);
-    SocketPool_add(pool, pair.client);
-    SocketPool_get(pool, pair.client);
-    acquaint(&pair);
-    CHECK_INT(SocketTLS_is_session_reused(pair.client), 0);
-    SocketPool_remove(pool, pair.client);
-    free_pair(&pair);
+    for (int i = 0; i < 2; i++) {
+        contexts[i] = new_client(versions[i]);
+        SSL_CTX_set_timeout(SocketTLSContext_get_ssl_ctx(contexts[i]), 1);
+        CHECK_INT(visit(pool, server, contexts[i], NAME), 0);
+    }
+    time_t made = time(NULL);
+    while (time(NULL) < made + 2) usleep(20000);
+    for (int i = 0; i < 2; i++) {
+        struct pair pair = new_pair(server, contexts[i], NAME);
+        SocketPool_add(pool, pair.client);
+        SocketPool_get(pool, pair.client);
+        acquaint(&pair);
+        CHECK_INT(SocketTLS_is_session_reused(pair.client), 0);
+        SocketPool_remove(pool, pair.client);
+        free_pair(&pair);
+    }
 }
 
 TEST(a_ticket_of_tls13_is_for_one_connection) {

@@ -5,6 +5,9 @@
 #include "client.h"
 
 #if SOCKET_HAS_TLS
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "tls/SocketTLS.h"
 #include "tls/SocketTLSContext.h"
 
@@ -275,6 +278,27 @@ TEST(the_end_of_a_client_is_clean) {
         SocketReconnect_free(&conn);
     }
     peer_join(peer);
+    SocketTLSContext_free(&ctx);
+}
+
+TEST(a_child_says_no_good_bye_for_its_parent) {
+    NEEDS_TLS();
+    SocketTLSContext_T ctx = trusting(CERT_CA);
+    struct peer_options echoing = {.serve = serve_echo, .cert = CERT_GOOD, .key = CERT_GOOD_KEY};
+    const char *port = peer_process(&echoing);
+    SocketReconnect_T conn = client(port, quick());
+    SocketReconnect_set_tls(conn, ctx, "localhost");
+    SocketReconnect_connect(conn);
+    go_until(conn, RECONNECT_CONNECTED);
+    echo(conn, "before");
+    pid_t child = fork();
+    if (child == 0) {
+        SocketReconnect_free(&conn);
+        kill(getpid(), SIGKILL);
+    }
+    CHECK_INT(waitpid(child, NULL, 0), child);
+    echo(conn, "after");
+    SocketReconnect_free(&conn);
     SocketTLSContext_free(&ctx);
 }
 

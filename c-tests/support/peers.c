@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,16 +402,21 @@ static void *accept_thread(void *arg) {
         struct pollfd both[2] = {{peer->listener, POLLIN, 0}, {peer->wake[0], POLLIN, 0}};
         if (poll(both, 2, -1) < 0) continue;
         if (!both[0].revents) break; /* told to stop, and nobody is waiting to be accepted */
-        int fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0) continue; /* the client was faster with its reset */
         struct peer_conn *pc = calloc(1, sizeof *pc);
         CHECK(pc != NULL);
-        *pc = (struct peer_conn){.fd = fd, .peer = peer, .arg = peer->options.arg};
+        /* Accepted and counted in one: peer_accepted looks at both. */
         pthread_mutex_lock(&peer->mutex);
-        pc->number = peer->accepted++;
-        pc->next = peer->conns;
-        peer->conns = pc;
+        int fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0) {
+            *pc = (struct peer_conn){.fd = fd, .peer = peer, .arg = peer->options.arg, .number = peer->accepted++};
+            pc->next = peer->conns;
+            peer->conns = pc;
+        }
         pthread_mutex_unlock(&peer->mutex);
+        if (fd < 0) { /* the client was faster with its reset */
+            free(pc);
+            continue;
+        }
         CHECK_INT(pthread_create(&pc->thread, &attributes, serve_thread, pc), 0);
     }
     pthread_attr_destroy(&attributes);
@@ -441,6 +447,7 @@ struct peer *peer_start(const struct peer_options *options) {
     if (options->receive_buffer) /* inherited by what is accepted */
         setsockopt(peer->listener, SOL_SOCKET, SO_RCVBUF, &options->receive_buffer, sizeof options->receive_buffer);
     CHECK_INT(listen(peer->listener, options->backlog ? options->backlog : 1024), 0);
+    CHECK_INT(fcntl(peer->listener, F_SETFL, O_NONBLOCK), 0); /* a client may reset between poll and accept */
     peer->port_number = port_of(peer->listener);
     snprintf(peer->port, sizeof peer->port, "%d", peer->port_number);
     peer->running = true;
@@ -491,10 +498,16 @@ uint64_t peer_bytes(struct peer *peer) { return __atomic_load_n(&peer->bytes, __
 const char *peer_handshake_error(struct peer *peer) { return peer->handshake_error; }
 
 int peer_accepted(struct peer *peer) {
-    pthread_mutex_lock(&peer->mutex);
-    int n = peer->accepted;
-    pthread_mutex_unlock(&peer->mutex);
-    return n;
+    /* A connection is ready for its client before the peer has accepted it. */
+    for (;;) {
+        struct pollfd waiting = {peer->listener, POLLIN, 0};
+        pthread_mutex_lock(&peer->mutex);
+        bool all = !peer->running || poll(&waiting, 1, 0) <= 0;
+        int n = peer->accepted;
+        pthread_mutex_unlock(&peer->mutex);
+        if (all) return n;
+        sched_yield();
+    }
 }
 
 int peer_failed_handshakes(struct peer *peer) {

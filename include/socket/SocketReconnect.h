@@ -139,7 +139,7 @@ SocketReconnect_T SocketReconnect_new(const char *host, int port, const SocketRe
 
 /**
  * Ends a client, closes its socket (with a close_notify where there is TLS), stores NULL; the callback hears nothing of
- * it. From its own callback, too. Nothing happens for NULL.
+ * it. From its own callback, too. In a forked child the parent's connection is not touched. Nothing happens for NULL.
  */
 void SocketReconnect_free(SocketReconnect_T *conn);
 
@@ -232,9 +232,9 @@ extern "C" {
 #endif
 
 /**
- * TLS from the next attempt on. `hostname` is sent to the server (a name), and the certificate must be for it, whatever
- * the mode of the context; it is copied. Sessions are kept for the next attempt. What was set before is replaced, its
- * session forgotten.
+ * TLS from the next attempt on (one under way without a TCP connection has it, too). `hostname` is sent to the server
+ * (a name), and the certificate must be for it, whatever the mode of the context; it is copied. Sessions are kept for
+ * the next attempt. What was set before is replaced, its session forgotten.
  *
  * Raises SocketReconnect_Failed (EINVAL): no client, `ctx` NULL, `hostname` NULL, empty or of more than 255 bytes; what
  * was set before holds then.

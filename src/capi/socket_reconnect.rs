@@ -203,7 +203,7 @@ pub unsafe extern "C" fn SocketReconnect_new(
 }
 
 /// Ends a client, closes its socket (with a close_notify where there is TLS), stores NULL; the callback hears nothing of it. From
-/// its own callback, too. Nothing happens for NULL.
+/// its own callback, too. In a forked child the parent's connection is not touched. Nothing happens for NULL.
 #[no_mangle]
 pub unsafe extern "C" fn SocketReconnect_free(conn: *mut SocketReconnect_T) {
     raising(c"SocketReconnect_free", || {

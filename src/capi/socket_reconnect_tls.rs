@@ -12,7 +12,7 @@ use crate::socket::reconnect::Shaking;
 use crate::socket::{Error, Kind};
 use std::ffi::{c_char, c_int};
 
-/// TLS from the next attempt on. `hostname` is sent to the server (a name), and the certificate must be for it, whatever the mode
+/// TLS from the next attempt on (one under way without a TCP connection has it, too). `hostname` is sent to the server (a name), and the certificate must be for it, whatever the mode
 /// of the context; it is copied. Sessions are kept for the next attempt. What was set before is replaced, its session forgotten.
 ///
 /// Raises SocketReconnect_Failed (EINVAL): no client, `ctx` NULL, `hostname` NULL, empty or of more than 255 bytes; what was set

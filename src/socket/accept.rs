@@ -26,13 +26,16 @@ pub fn accept_within(listener: &Socket, ms: c_int) -> Result<Option<&'static Han
     }
     let deadline = Deadline::after_ms(ms);
     let failed = |errno| failed(listener, errno);
-    // Not blocking: another thread may take the connection that the wait was told of.
-    let _mode = NonBlocking::begin(listener.fd()).map_err(failed)?;
     loop {
-        if let Some(handle) = accept(listener)? {
-            return Ok(Some(handle));
+        // Somebody else may take the connection that the wait was told of. For the attempt alone: the mode is that of all
+        // processes that have this listener.
+        let mode = NonBlocking::begin(listener.fd()).map_err(failed)?;
+        let accepted = accept(listener)?;
+        drop(mode);
+        if accepted.is_some() || ms == 0 {
+            return Ok(accepted);
         }
-        if ms == 0 || wait(listener.fd(), libc::POLLIN, deadline).map_err(failed)? == 0 {
+        if wait(listener.fd(), libc::POLLIN, deadline).map_err(failed)? == 0 {
             return Ok(None);
         }
     }

@@ -9,6 +9,7 @@ use super::option::{self, NonBlocking};
 use super::wait::{wait, Deadline};
 use crate::clock::Nanos;
 use crate::conn::endpoint_text;
+use crate::dns;
 use crate::errno::Errno;
 use socket2::SockAddr;
 use std::ffi::c_int;
@@ -42,7 +43,12 @@ pub fn connect(socket: &Socket, host: &str, number: c_int) -> Result<Connected, 
             return Ok(Connected::No(address::unresolved(WHAT, &name, error)));
         }
     };
-    match connect_one_of(socket, &name, &addresses) {
+    let connected = connect_one_of(socket, &name, &addresses);
+    if connected.is_err() {
+        // The name may have moved.
+        dns::forget(host);
+    }
+    match connected {
         Err(error)
             if matches!(error.kind, Kind::Socket) && errno_class::is_retryable(error.errno.0) =>
         {

@@ -63,7 +63,10 @@ pub unsafe fn receive_message(
 ) -> Moved {
     let (fd, route) = plain(handle, "recvmsg")?;
     // SAFETY: the caller's promise.
-    let room = data::total(unsafe { pieces(message)? })?;
+    let lengths = unsafe { pieces(message)? }
+        .iter()
+        .map(|piece| piece.iov_len);
+    let room = lengths.fold(0usize, usize::saturating_add);
     if route == Route::LeftOver && room > 0 {
         (
             message.msg_controllen,

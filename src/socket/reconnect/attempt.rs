@@ -4,7 +4,7 @@
 use super::lookup::{Found, Lookup};
 use super::machine::Event;
 use super::secure::Shaking;
-use super::{secure, Reconnect};
+use super::{secure, this_process, Reconnect};
 use crate::clock::{self, Nanos};
 use crate::errno::Errno;
 use crate::socket::connect::connect_address;
@@ -282,6 +282,7 @@ impl Reconnect {
 
     fn established(&self, handle: &'static Handle, attempt: u64, confirmed: bool) {
         self.under.replace(Under::Up(handle));
+        self.process.set(this_process());
         self.note(Event::Established { attempt, confirmed });
     }
 }

@@ -68,6 +68,8 @@ pub struct Reconnect {
     shaking: Cell<Shaking>,
     queue: RefCell<VecDeque<Action>>,
     pumping: Cell<bool>,
+    /// Whose the connection is: a forked child has a copy of it, and no word in it.
+    process: Cell<libc::pid_t>,
     /// A step of an attempt is running: OpenSSL may be calling the program.
     stepping: Cell<bool>,
     freed: Cell<bool>,
@@ -118,6 +120,7 @@ pub fn new(
         shaking: Cell::new(Shaking::NotStarted),
         queue: RefCell::default(),
         pumping: Cell::new(false),
+        process: Cell::new(0),
         stepping: Cell::new(false),
         freed: Cell::new(false),
         thrown: RefCell::default(),
@@ -135,6 +138,11 @@ pub fn free(handle: &'static Handle) {
     let tls = reconnect.tls.take();
     let examine = reconnect.examine.take();
     drop((tls, examine));
+}
+
+fn this_process() -> libc::pid_t {
+    // SAFETY: no arguments.
+    unsafe { libc::getpid() }
 }
 
 impl Reconnect {
@@ -384,7 +392,10 @@ impl Reconnect {
     fn close(&self) {
         let under = self.under.take();
         if let Under::Up(handle) = &under {
-            if let Some(socket) = handle.socket() {
+            if let Some(socket) = handle
+                .socket()
+                .filter(|_| self.process.get() == this_process())
+            {
                 self.take_leave(&socket);
             }
             if self.shaking.get() == Shaking::Complete {
