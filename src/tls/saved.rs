@@ -57,7 +57,7 @@ struct Offer {
     saved: Saved,
     /// Of a purpose, that it is the one that the session is bound to.
     fitting: Option<String>,
-    place: Box<dyn Fn() -> Option<Place>>,
+    place: Box<dyn Fn() -> Option<Place> + Send>,
 }
 
 impl Saved {
@@ -205,7 +205,7 @@ impl Session {
     /// Lets the handshake, which has not begun, resume a session; false where it is known by now that it will not: the
     /// settings are others, it is too old, or the connection goes elsewhere. `place` is asked when the handshake begins, too;
     /// `None` is a place that is not known. A later call replaces an earlier one.
-    pub fn offer(&self, saved: &Saved, place: impl Fn() -> Option<Place> + 'static) -> bool {
+    pub fn offer(&self, saved: &Saved, place: impl Fn() -> Option<Place> + Send + 'static) -> bool {
         queue::with_clean_queue(|| {
             if !self.is_before_handshake()
                 || !may_be_offered(self, saved)
