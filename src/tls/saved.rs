@@ -16,7 +16,7 @@ use super::types::{Place, Verify};
 use super::{certificate, queue, sys, Peer};
 use openssl_sys as ffi;
 use std::cell::Cell;
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"NCs1";
 const DIGEST: usize = std::mem::size_of::<Scope>();
@@ -134,7 +134,7 @@ impl Saved {
 /// The settings that judge a client's peer.
 fn settings_of(session: &Session) -> Option<Scope> {
     let state = session.state();
-    scope::of_client(session.settings(), state.handed_out()? as usize).ok()
+    scope::of_client(session.settings(), usize::from(state.handed_out()?)).ok()
 }
 
 /// What a connection asks for, printable: a name, what is checked, protocols, and where it goes. A name that is verified
@@ -276,10 +276,10 @@ pub(super) fn settle(session: &Session) {
 
 /// One more than how often the program had got the `SSL_CTX` when a session was made under the settings of `generation`; `None` where it got
 /// it meanwhile.
-pub(super) fn handed_out(context: &Context, generation: u32) -> Option<NonZeroU32> {
-    let handed_out = u32::try_from(context.handed_out()).ok()?;
+pub(super) fn handed_out(context: &Context, generation: u32) -> Option<NonZeroU16> {
+    let handed_out = u16::try_from(context.handed_out()).ok()?;
     // The generation changes first.
     (context.sessions.generation() == generation)
-        .then(|| NonZeroU32::new(handed_out.checked_add(1)?))
+        .then(|| NonZeroU16::new(handed_out.checked_add(1)?))
         .flatten()
 }

@@ -15,7 +15,7 @@ use super::{Error, Failure};
 use openssl_sys as ffi;
 use std::cell::{Cell, OnceCell};
 use std::ffi::{c_int, c_long, c_void, CStr};
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
@@ -33,11 +33,15 @@ pub(super) struct State {
     key: Option<Arc<str>>,
     generation: u32,
     /// As [`saved::handed_out`] says.
-    handed_out: Option<NonZeroU32>,
-    verified: Cell<bool>,
-    /// The program is still to be asked for a session to resume.
-    ask_outside: Cell<bool>,
+    handed_out: Option<NonZeroU16>,
+    /// [`VERIFIED`], [`ASK_OUTSIDE`]
+    flags: Cell<u8>,
 }
+
+/// A certificate was looked at.
+const VERIFIED: u8 = 1;
+/// The program is still to be asked for a session to resume.
+const ASK_OUTSIDE: u8 = 2;
 
 /// What few sessions have, kept apart because there are many others: one that is idle should cost little.
 #[derive(Default)]
@@ -148,7 +152,7 @@ impl State {
     }
 
     /// What of the `SSL_CTX` the program may have changed, as a number; `None`: it is not known.
-    pub(super) fn handed_out(&self) -> Option<u32> {
+    pub(super) fn handed_out(&self) -> Option<u16> {
         self.handed_out.map(|count| count.get() - 1)
     }
 
@@ -163,7 +167,7 @@ impl State {
 
     /// A certificate was looked at.
     pub(super) fn note_verification(&self) {
-        self.verified.set(true);
+        self.flags.set(self.flags.get() | VERIFIED);
     }
 
     /// Keeps the first refusal: those after it are its consequences.
@@ -263,8 +267,7 @@ impl Session {
             key: purpose.key,
             generation,
             handed_out: saved::handed_out(context, generation),
-            verified: Cell::new(false),
-            ask_outside: Cell::new(ask_outside),
+            flags: Cell::new(if ask_outside { ASK_OUTSIDE } else { 0 }),
         });
         let failed = || queue::error("TLS: a new session");
         let session = Session {
@@ -330,7 +333,9 @@ impl Session {
     pub fn recall(&self) {
         let state = self.state();
         saved::settle(self);
-        if !state.ask_outside.replace(false) || state.context.is_freed() {
+        let flags = state.flags.get();
+        state.flags.set(flags & !ASK_OUTSIDE);
+        if flags & ASK_OUTSIDE == 0 || state.context.is_freed() {
             return;
         }
         if let (Some(store), Some(key)) = (&state.settings.outside, &state.key) {
@@ -511,7 +516,7 @@ impl Session {
         if let Some(refusal) = state.refusal() {
             return i64::from(refusal.error);
         }
-        if state.verified.get() || (self.reused() && !self.peer().is_null()) {
+        if state.flags.get() & VERIFIED != 0 || (self.reused() && !self.peer().is_null()) {
             i64::from(self.code())
         } else {
             -1

@@ -42,8 +42,6 @@ pub struct Attached {
     pending: Cell<usize>,
     /// So many were sent and not reported, as the caller offered fewer the second time.
     unreported: Cell<usize>,
-    /// Bytes went in or out since a read last found nothing.
-    moved: Cell<bool>,
     /// The first failure of TLS, which is final.
     failure: OnceCell<Box<Failure>>,
 }
@@ -68,7 +66,6 @@ impl Attached {
             wants: Cell::new(Interest::READ),
             pending: Cell::new(0),
             unreported: Cell::new(0),
-            moved: Cell::new(false),
             failure: OnceCell::new(),
         })
     }
@@ -260,10 +257,10 @@ impl Attached {
             lent.release();
         }
         if matches!(said, Said::Done) && !self.engine.cancelled.get() {
-            self.moved.set(true);
+            self.engine.moved.set(true);
             return Ok(count);
         }
-        if matches!(said, Said::WantRead) && !self.moved.replace(false) {
+        if matches!(said, Said::WantRead) && !self.engine.moved.replace(false) {
             // Idle.
             self.engine.free_buffers();
         }
@@ -327,7 +324,7 @@ impl Attached {
         let said = self.engine.move_bytes(|ssl| unsafe {
             ffi::SSL_write_ex(ssl, piece.as_ptr().cast(), piece.len(), &mut count)
         });
-        self.moved.set(true);
+        self.engine.moved.set(true);
         if matches!(said, Said::WantWrite) {
             if self.holds_data() {
                 self.pending.set(piece.len());

@@ -40,6 +40,10 @@ pub(super) enum Sending {
     Refused,
 }
 
+/// The receiving side has not ended, and has ended by FIN: where an errno would stand.
+const OPEN: c_int = 0;
+const ENDED: c_int = -1;
+
 /// How the receiving side ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inbound {
@@ -54,7 +58,8 @@ pub(super) enum Inbound {
 /// The two ends of the BIO: the socket's state and the bytes on their way out.
 pub(super) struct Wire {
     fd: Cell<RawFd>,
-    inbound: Cell<Inbound>,
+    /// An errno; [`OPEN`] and [`ENDED`] are none.
+    inbound: Cell<c_int>,
     /// The last `recv` gave OpenSSL bytes, and it has not asked in vain since.
     fed: Cell<bool>,
     /// The kernel has no more bytes at this moment.
@@ -69,7 +74,8 @@ pub(super) struct Wire {
     corked: Cell<bool>,
     /// Nothing more may go out (close_notify was written, or the socket is dead): swallow what OpenSSL still writes.
     mute: Cell<bool>,
-    send_error: Cell<Option<Errno>>,
+    /// An errno; 0: none.
+    send_error: Cell<c_int>,
     /// Where the descriptor is somebody else's.
     lent: Option<Box<Lent>>,
     queue: Cell<Vec<u8>>,
@@ -89,7 +95,7 @@ impl Wire {
         Wire {
             fd: Cell::new(fd),
             lent: (sending == Sending::Refused).then(|| Box::new(Lent::new())),
-            inbound: Cell::new(Inbound::Open),
+            inbound: Cell::new(OPEN),
             fed: Cell::new(false),
             fin_due: Cell::new(false),
             write_wants_read: Cell::new(false),
@@ -99,7 +105,7 @@ impl Wire {
             receives: Cell::new(0),
             corked: Cell::new(false),
             mute: Cell::new(false),
-            send_error: Cell::new(None),
+            send_error: Cell::new(0),
             queue: Cell::new(Vec::new()),
             sent: Cell::new(0),
             queued: Cell::new(0),
@@ -115,7 +121,18 @@ impl Wire {
         self.receives.set(0);
     }
     pub(super) fn inbound(&self) -> Inbound {
-        self.inbound.get()
+        match self.inbound.get() {
+            OPEN => Inbound::Open,
+            ENDED => Inbound::Ended,
+            errno => Inbound::Failed(Errno(errno)),
+        }
+    }
+    fn end_inbound(&self, how: Inbound) {
+        self.inbound.set(match how {
+            Inbound::Open => OPEN,
+            Inbound::Ended => ENDED,
+            Inbound::Failed(errno) => errno.0,
+        });
     }
     #[inline]
     pub(super) fn fed(&self) -> bool {
@@ -148,7 +165,10 @@ impl Wire {
     }
     #[inline]
     pub(super) fn send_error(&self) -> Option<Errno> {
-        self.send_error.get()
+        match self.send_error.get() {
+            0 => None,
+            errno => Some(Errno(errno)),
+        }
     }
     /// From now on records are collected until [`Wire::uncork`].
     pub(super) fn cork(&self) {
@@ -179,7 +199,7 @@ impl Wire {
             // SAFETY: the caller's promise.
             return unsafe { self.receive_lent(lent, buf, len) };
         }
-        if self.drained.get() || self.inbound.get() != Inbound::Open {
+        if self.drained.get() || self.inbound.get() != OPEN {
             self.guessed.set(self.drained.get());
             self.fed.set(false);
             return None;
@@ -203,9 +223,9 @@ impl Wire {
                 self.fed.set(true);
                 return Some(received.count);
             }
-            Ok(_) => self.inbound.set(Inbound::Ended),
+            Ok(_) => self.end_inbound(Inbound::Ended),
             Err(errno) if errno.would_block() => self.drained.set(true),
-            Err(errno) => self.inbound.set(Inbound::Failed(errno)),
+            Err(errno) => self.end_inbound(Inbound::Failed(errno)),
         }
         self.fed.set(false);
         None
@@ -217,15 +237,15 @@ impl Wire {
     /// As [`Wire::receive`].
     #[inline]
     unsafe fn receive_lent(&self, lent: &Lent, buf: *mut u8, len: usize) -> Option<usize> {
-        if self.inbound.get() != Inbound::Open {
+        if self.inbound.get() != OPEN {
             return None;
         }
         // SAFETY: the caller's promise.
         match unsafe { lent.receive(self.fd.get(), buf, len) } {
             Ok(count) if count > 0 => return Some(count),
-            Ok(_) => self.inbound.set(Inbound::Ended),
+            Ok(_) => self.end_inbound(Inbound::Ended),
             Err(errno) if errno.would_block() => {}
-            Err(errno) => self.inbound.set(Inbound::Failed(errno)),
+            Err(errno) => self.end_inbound(Inbound::Failed(errno)),
         }
         None
     }
@@ -284,7 +304,7 @@ impl Wire {
 
     #[cold]
     fn fail_sending(&self, errno: Errno) {
-        self.send_error.set(Some(errno));
+        self.send_error.set(errno.0);
         self.mute.set(true);
         self.drop_queue();
     }
@@ -338,14 +358,14 @@ impl Wire {
     /// How the receiving side ended, as far as the kernel has nothing to be read before that.
     pub(super) fn look_for_the_end(&self) -> Inbound {
         let ahead = self.lent.as_ref().is_some_and(|lent| !lent.is_empty());
-        if self.inbound.get() == Inbound::Open && !ahead {
-            self.inbound.set(match socket::look(self.fd.get()) {
+        if self.inbound.get() == OPEN && !ahead {
+            self.end_inbound(match socket::look(self.fd.get()) {
                 Ok(0) => Inbound::Ended,
                 Err(errno) if !errno.would_block() => Inbound::Failed(errno),
                 _ => Inbound::Open,
             });
         }
-        self.inbound.get()
+        self.inbound()
     }
 
     pub(super) fn fd(&self) -> RawFd {

@@ -29,6 +29,15 @@ pub(super) struct Engine {
     pub(super) busy: Cell<bool>,
     /// The transport was closed while OpenSSL was running: the call must not succeed.
     pub(super) cancelled: Cell<bool>,
+    // The owner's own, kept where there is room for them:
+    /// Bytes of the program's went in or out since a read last found nothing.
+    pub(super) moved: Cell<bool>,
+    /// It was used since that was asked last.
+    pub(super) used: Cell<bool>,
+    /// One of the thread's streams that keep OpenSSL's buffers.
+    pub(super) warm: Cell<bool>,
+    /// An end without close_notify counts as an end.
+    pub(super) allow_truncation: Cell<bool>,
 }
 
 /// What OpenSSL said.
@@ -92,6 +101,10 @@ impl Engine {
             broken: Cell::new(false),
             busy: Cell::new(false),
             cancelled: Cell::new(false),
+            moved: Cell::new(false),
+            used: Cell::new(false),
+            warm: Cell::new(false),
+            allow_truncation: Cell::new(false),
         })
     }
 

@@ -29,13 +29,7 @@ const MOST_A_WRITE: usize = 16 * PIECE;
 /// The TLS part of a stream.
 pub(super) struct Secure {
     engine: Engine,
-    allow_truncation: bool,
-    /// One of the thread's streams that keep OpenSSL's buffers.
-    warm: Cell<bool>,
     lease: Cell<Option<Arc<Lease>>>,
-    used: Cell<bool>,
-    /// Bytes of the program's went in or out since a read last found nothing.
-    moved: Cell<bool>,
     /// Early data, where there is any to send or to take.
     early: Early,
 }
@@ -64,13 +58,11 @@ impl Secure {
         early_data: Option<Arc<Vec<u8>>>,
     ) -> Result<Rc<Secure>, Failure> {
         let early = Early::new(&session, early_data);
+        let engine = Engine::new(fd, session, Sending::Queued)?;
+        engine.allow_truncation.set(allow_truncation);
         Ok(Rc::new(Secure {
-            engine: Engine::new(fd, session, Sending::Queued)?,
-            allow_truncation,
-            warm: Cell::new(false),
+            engine,
             lease: Cell::new(None),
-            used: Cell::new(false),
-            moved: Cell::new(false),
             early,
         }))
     }
@@ -125,7 +117,8 @@ impl Secure {
             return Some(failure);
         }
         // An end in the middle of a record is an attack or an accident, never a way to end.
-        let may_end = self.allow_truncation && self.ready.get() && !self.has_part_of_a_record();
+        let may_end =
+            self.allow_truncation.get() && self.ready.get() && !self.has_part_of_a_record();
         if may_end && !matches!(self.bio.inbound(), Inbound::Failed(_)) {
             return None;
         }
