@@ -195,7 +195,7 @@ impl Session {
     }
 
     /// Nothing can be offered.
-    pub fn offer(&self, _: &Saved, _: impl Fn() -> Option<Place> + 'static) -> bool {
+    pub fn offer(&self, _: &Saved, _: impl Fn() -> Option<Place> + Send + 'static) -> bool {
         match *self {}
     }
 }
