@@ -42,7 +42,7 @@ impl Context {
                 tag: None,
             };
             let session = Session::new(made, self, mode, purpose)?;
-            verify::arm(session.ssl(), mode, session.name().as_deref())?;
+            verify::arm(session.ssl(), mode, session.name().as_ref())?;
             if let Some(name) = session.name() {
                 if !name.announce(session.ssl()) {
                     return Err(queue::error("TLS: the server name"));

@@ -78,7 +78,7 @@ pub(super) unsafe fn refused(store: *mut ffi::X509_STORE_CTX, state: &State) -> 
         alone: sent <= 1,
         server: state.context().is_server(),
         freed: state.context().is_freed(),
-        name: name.as_deref(),
+        name: name.as_ref(),
         place: state.place(),
         add: adding(state),
     };

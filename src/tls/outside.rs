@@ -11,14 +11,12 @@ use super::owned::{wipe, Owned};
 use super::session::{Session, State};
 use super::sessions::{self, SslSession};
 use super::types::{Error, SessionStore, Verify};
-use super::verify::Name;
 use super::{queue, scope, sys};
 use openssl_sys as ffi;
 use std::ffi::{c_int, c_long, c_uchar};
 use std::fmt::Write;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
-use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 /// The largest session that is stored or taken back.
@@ -199,7 +197,7 @@ pub(super) fn give(session: &Session, found: &SslSession) -> bool {
         (Verify::None, _) => true,
         (Verify::Full, name) => {
             let place = session.state().place();
-            name.is_some_and(|name: Rc<Name>| name.matches_in(peer, place))
+            name.is_some_and(|name| name.matches_in(peer, place))
         }
         _ => !peer.is_null(),
     };

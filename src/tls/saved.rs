@@ -16,6 +16,7 @@ use super::types::{Place, Verify};
 use super::{certificate, queue, sys, Peer};
 use openssl_sys as ffi;
 use std::cell::Cell;
+use std::num::NonZeroU32;
 
 const MAGIC: &[u8; 4] = b"NCs1";
 const DIGEST: usize = std::mem::size_of::<Scope>();
@@ -133,7 +134,7 @@ impl Saved {
 /// The settings that judge a client's peer.
 fn settings_of(session: &Session) -> Option<Scope> {
     let state = session.state();
-    scope::of_client(session.settings(), state.handed_out()?).ok()
+    scope::of_client(session.settings(), state.handed_out()? as usize).ok()
 }
 
 /// What a connection asks for, printable: a name, what is checked, protocols, and where it goes. A name that is verified
@@ -146,7 +147,7 @@ fn purpose_of(session: &Session, place: &Place) -> String {
         port: &place.port,
         server_name: "",
     };
-    let key = session_key(&peer, name.as_deref(), mode, &session.settings().alpn);
+    let key = session_key(&peer, name.as_ref(), mode, &session.settings().alpn);
     // The families look for names in different places.
     let family = session.state().place();
     format!("{family:?} {key}")
@@ -186,7 +187,10 @@ impl Session {
             }
             queue::with_clean_queue(|| Owned::new(sys::SSL_SESSION_dup(current.as_ptr())))?
         };
-        let in_memory = match (self.reused(), state.slot().given_in_memory.get()) {
+        let given = state
+            .slot_in_use()
+            .and_then(|slot| slot.given_in_memory.get());
+        let in_memory = match (self.reused(), given) {
             (true, Some(in_memory)) => in_memory,
             (reused, _) => !reused,
         };
@@ -210,7 +214,7 @@ impl Session {
                 return false;
             }
             let mut fitting = None;
-            if let (Some(_), Some(place)) = (self.name(), place()) {
+            if let (Some(_), Some(place)) = (self.state().has_name().then_some(()), place()) {
                 let purpose = purpose_of(self, &place);
                 if !is_bound_to(saved, &purpose) {
                     return false;
@@ -243,7 +247,9 @@ impl Session {
 
 /// The handshake begins: what was offered is given to OpenSSL if it fits.
 pub(super) fn settle(session: &Session) {
-    let slot = session.state().slot();
+    let Some(slot) = session.state().slot_in_use() else {
+        return;
+    };
     let Some(offer) = slot.waiting.take() else {
         return;
     };
@@ -268,10 +274,12 @@ pub(super) fn settle(session: &Session) {
     }
 }
 
-/// How often the program had got the `SSL_CTX` when a session was made under the settings of `generation`; `None` where it got
+/// One more than how often the program had got the `SSL_CTX` when a session was made under the settings of `generation`; `None` where it got
 /// it meanwhile.
-pub(super) fn handed_out(context: &Context, generation: u32) -> Option<usize> {
-    let handed_out = context.handed_out();
+pub(super) fn handed_out(context: &Context, generation: u32) -> Option<NonZeroU32> {
+    let handed_out = u32::try_from(context.handed_out()).ok()?;
     // The generation changes first.
-    (context.sessions.generation() == generation).then_some(handed_out)
+    (context.sessions.generation() == generation)
+        .then(|| NonZeroU32::new(handed_out.checked_add(1)?))
+        .flatten()
 }

@@ -13,11 +13,11 @@ use super::types::{Certificate, Thrown, Verify};
 use super::verify::{code_text, Name, Refusal, Where};
 use super::{Error, Failure};
 use openssl_sys as ffi;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::ffi::{c_int, c_long, c_void, CStr};
+use std::num::NonZeroU32;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
-use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 /// What our callbacks find behind an SSL. Everything that changes does so through a shared reference: OpenSSL calls back
@@ -26,27 +26,29 @@ pub(super) struct State {
     context: Arc<Context>,
     settings: Arc<Settings>,
     mode: Cell<Verify>,
-    name: RefCell<Option<Rc<Name>>>,
-    /// What a session for a socket has, besides.
-    socket: Option<Box<OfSocket>>,
+    name: Cell<Option<Name>>,
+    /// Made when there is anything to put there.
+    rare: OnceCell<Box<Rare>>,
     /// Under which key sessions are kept; `None`: they are not.
     key: Option<Arc<str>>,
     generation: u32,
+    /// As [`saved::handed_out`] says.
+    handed_out: Option<NonZeroU32>,
     verified: Cell<bool>,
     /// The program is still to be asked for a session to resume.
     ask_outside: Cell<bool>,
-    refusal: OnceCell<Box<Refusal>>,
-    /// As [`saved::handed_out`] says.
-    handed_out: Option<usize>,
-    slot: saved::Slot,
 }
 
-/// What only the sessions of the Socket family have.
-struct OfSocket {
-    /// Whose it is, for callbacks.
-    tag: *mut c_void,
-    /// What a callback threw.
+/// What few sessions have, kept apart because there are many others: one that is idle should cost little.
+#[derive(Default)]
+struct Rare {
+    /// Whose it is, for callbacks, of a session for a socket.
+    tag: Option<*mut c_void>,
+    /// What a callback threw at a socket.
     caught: Cell<Option<Thrown>>,
+    /// The first one.
+    refusal: OnceCell<Refusal>,
+    slot: saved::Slot,
 }
 
 impl State {
@@ -74,8 +76,27 @@ impl State {
         &self.settings
     }
 
-    pub(super) fn name(&self) -> Option<Rc<Name>> {
-        self.name.borrow().clone()
+    /// A copy of the name.
+    pub(super) fn name(&self) -> Option<Name> {
+        let name = self.name.take();
+        let copy = name.clone();
+        self.name.set(name);
+        copy
+    }
+
+    pub(super) fn has_name(&self) -> bool {
+        let name = self.name.take();
+        let there = name.is_some();
+        self.name.set(name);
+        there
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        self.rare.get()?.refusal.get()
     }
 
     pub(super) fn mode(&self) -> Verify {
@@ -84,18 +105,18 @@ impl State {
 
     /// Another name and mode than those that the session began with.
     pub(super) fn expect(&self, name: Option<Name>, mode: Verify) {
-        self.name.replace(name.map(Rc::new));
+        self.name.set(name);
         self.mode.set(mode);
     }
 
     /// What a callback threw, taken out.
     pub(super) fn take_caught(&self) -> Option<Thrown> {
-        self.socket.as_ref()?.caught.take()
+        self.rare.get()?.caught.take()
     }
 
     /// Where a certificate's names are looked for.
     pub(super) fn place(&self) -> Where {
-        match self.socket {
+        match self.rare.get().and_then(|rare| rare.tag) {
             Some(_) => Where::SubjectElse,
             None => Where::AltNames,
         }
@@ -103,12 +124,13 @@ impl State {
 
     /// NULL where the session is not a socket's.
     pub(super) fn tag(&self) -> *mut c_void {
-        self.socket.as_ref().map_or(ptr::null_mut(), |own| own.tag)
+        let tag = self.rare.get().and_then(|rare| rare.tag);
+        tag.unwrap_or(ptr::null_mut())
     }
 
     /// Keeps what a callback threw, the first of them; of a session that has nobody to throw it at, the log tells.
     pub(super) fn catch(&self, thrown: Thrown) {
-        let Some(own) = &self.socket else {
+        let Some(own) = self.rare.get().filter(|rare| rare.tag.is_some()) else {
             crate::log!(
                 Warn,
                 "TLS: a callback threw an exception: taken as a refusal"
@@ -122,16 +144,21 @@ impl State {
     /// Whether the peer of this SSL was found to be in order by OpenSSL itself, where that matters.
     pub(super) fn believes(&self, ssl: *mut ffi::SSL) -> bool {
         self.mode() == Verify::None
-            || (verify_code(ssl) == ffi::X509_V_OK && self.refusal.get().is_none())
+            || (verify_code(ssl) == ffi::X509_V_OK && self.refusal().is_none())
     }
 
     /// What of the `SSL_CTX` the program may have changed, as a number; `None`: it is not known.
-    pub(super) fn handed_out(&self) -> Option<usize> {
-        self.handed_out
+    pub(super) fn handed_out(&self) -> Option<u32> {
+        self.handed_out.map(|count| count.get() - 1)
     }
 
     pub(super) fn slot(&self) -> &saved::Slot {
-        &self.slot
+        &self.rare().slot
+    }
+
+    /// `None`: nothing was ever put there.
+    pub(super) fn slot_in_use(&self) -> Option<&saved::Slot> {
+        self.rare.get().map(|rare| &rare.slot)
     }
 
     /// A certificate was looked at.
@@ -141,9 +168,7 @@ impl State {
 
     /// Keeps the first refusal: those after it are its consequences.
     pub(super) fn note_refusal(&self, refusal: impl FnOnce() -> Refusal) {
-        if self.refusal.get().is_none() {
-            let _ = self.refusal.set(Box::new(refusal()));
-        }
+        self.rare().refusal.get_or_init(refusal);
     }
 }
 
@@ -222,24 +247,24 @@ impl Session {
             generation,
         } = made;
         let ask_outside = purpose.key.is_some() && settings.outside.is_some();
+        let rare = OnceCell::new();
+        if purpose.tag.is_some() {
+            let _ = rare.set(Box::new(Rare {
+                tag: purpose.tag,
+                ..Rare::default()
+            }));
+        }
         let state = Box::new(State {
             context: Arc::clone(context),
             settings,
             mode: Cell::new(mode),
-            name: RefCell::new(purpose.name.map(Rc::new)),
-            socket: purpose.tag.map(|tag| {
-                Box::new(OfSocket {
-                    tag,
-                    caught: Cell::default(),
-                })
-            }),
+            name: Cell::new(purpose.name),
+            rare,
             key: purpose.key,
             generation,
+            handed_out: saved::handed_out(context, generation),
             verified: Cell::new(false),
             ask_outside: Cell::new(ask_outside),
-            refusal: OnceCell::new(),
-            handed_out: saved::handed_out(context, generation),
-            slot: saved::Slot::default(),
         });
         let failed = || queue::error("TLS: a new session");
         let session = Session {
@@ -274,7 +299,7 @@ impl Session {
         self.ssl.as_ptr()
     }
 
-    pub(super) fn name(&self) -> Option<Rc<Name>> {
+    pub(super) fn name(&self) -> Option<Name> {
         self.state().name()
     }
 
@@ -342,7 +367,7 @@ impl Session {
             };
             self.forget_resumable();
             let text = refusal.text.clone();
-            let _ = self.state().refusal.set(Box::new(refusal));
+            self.state().note_refusal(|| refusal);
             Err(Failure {
                 certificate: true,
                 text,
@@ -392,7 +417,7 @@ impl Session {
         if entry.library() == sys::ERR_LIB_SSL {
             match entry.reason() {
                 sys::SSL_R_CERTIFICATE_VERIFY_FAILED => {
-                    return certificate(match state.refusal.get() {
+                    return certificate(match state.refusal() {
                         Some(refusal) => refusal.text.clone(),
                         None => format!("certificate was refused: {}", code_text(self.code())),
                     })
@@ -483,7 +508,7 @@ impl Session {
     /// OpenSSL's X509 verify code; -1 when it looked at no certificate.
     pub fn verify_result(&self) -> i64 {
         let state = self.state();
-        if let Some(refusal) = state.refusal.get() {
+        if let Some(refusal) = state.refusal() {
             return i64::from(refusal.error);
         }
         if state.verified.get() || (self.reused() && !self.peer().is_null()) {

@@ -66,7 +66,7 @@ impl Session {
         Terms {
             context: Arc::clone(context),
             generation,
-            name: self.name().map(|name| Name::clone(&name).in_lower_case()),
+            name: self.name().map(Name::in_lower_case),
         }
     }
 }

@@ -307,7 +307,7 @@ unsafe fn judge(preverified: bool, store: *mut ffi::X509_STORE_CTX) -> bool {
         return preverified;
     };
     state.note_verification();
-    if state.mode() == Verify::Full && state.name().is_none() {
+    if state.mode() == Verify::Full && !state.has_name() {
         // A program may run the handshake itself: what stops it elsewhere has not seen it then.
         // SAFETY: the caller's promise.
         unsafe { ffi::X509_STORE_CTX_set_error(store, ffi::X509_V_ERR_APPLICATION_VERIFICATION) };
