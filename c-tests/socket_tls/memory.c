@@ -134,11 +134,11 @@ static void torture(int version, int runs, long fail_together) {
     CHECK(live(version)); /* and nothing of it stays */
 }
 
-TEST(each_allocation_fails_once_tls12) { torture(TLS1_2_VERSION, load(400, 150, 10), 1); }
-TEST(each_allocation_fails_once_tls13) { torture(TLS1_3_VERSION, load(400, 150, 10), 1); }
-TEST(memory_is_out_for_a_while_tls12) { torture(TLS1_2_VERSION, load(100, 50, 5), 20); }
-TEST(memory_is_out_for_a_while_tls13) { torture(TLS1_3_VERSION, load(100, 50, 5), 20); }
-TEST(memory_is_out_for_good_tls12) { torture(TLS1_2_VERSION, load(100, 50, 5), 1000000); }
-TEST(memory_is_out_for_good_tls13) { torture(TLS1_3_VERSION, load(100, 50, 5), 1000000); }
+TEST(each_allocation_fails_once_tls12) { torture(TLS1_2_VERSION, load(300, 80, 10), 1); }
+TEST(each_allocation_fails_once_tls13) { torture(TLS1_3_VERSION, load(300, 80, 10), 1); }
+TEST(memory_is_out_for_a_while_tls12) { torture(TLS1_2_VERSION, load(80, 30, 5), 20); }
+TEST(memory_is_out_for_a_while_tls13) { torture(TLS1_3_VERSION, load(80, 30, 5), 20); }
+TEST(memory_is_out_for_good_tls12) { torture(TLS1_2_VERSION, load(80, 30, 5), 1000000); }
+TEST(memory_is_out_for_good_tls13) { torture(TLS1_3_VERSION, load(80, 30, 5), 1000000); }
 
 TEST_MAIN
