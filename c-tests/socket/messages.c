@@ -156,6 +156,12 @@ TEST(messages_carry_more_than_bytes) {
     CHECK_INT(Socket_sendmsg(a, &message, 0), 4);
     got = (struct msghdr){.msg_iov = &room, .msg_iovlen = 1};
     CHECK_INT(Socket_recvmsg(b, &got, 0), 4);
+    /* The kernel looks at none of so many pieces, and neither does the library. */
+    got.msg_iovlen = SIZE_MAX;
+    CHECK_RAISES_ERRNO(Socket_recvmsg(b, &got, 0), Socket_Failed, EMSGSIZE, "pieces");
+    CHECK_RAISES(Socket_sendmsg(a, &got, 0), Socket_Failed);
+    CHECK_INT(raised_errno, EMSGSIZE);
+    got.msg_iovlen = 1;
     Socket_free(&a);
     CHECK_RAISES(Socket_recvmsg(b, &got, 0), Socket_Closed);
     CHECK_RAISES_ERRNO(Socket_sendmsg(b, &message, 0), Socket_Closed, EPIPE, "closed");

@@ -118,6 +118,36 @@ TEST(one_thread_waits_at_a_time) {
     SocketPoll_free(&set);
 }
 
+static void *end_it(void *arg) {
+    SocketPoll_free(&set);
+    return arg;
+}
+
+/* The wait outside keeps the set's memory: so it does not matter which of the two is first. */
+static void wait_while_it_ends(void *arg) {
+    SocketEvent_T *events = NULL;
+    SocketPoll_T waited = set;
+    CHECK_INT(pthread_create(arg, NULL, end_it, NULL), 0);
+    CHECK_INT(SocketPoll_wait(waited, &events, -1), 0);
+    CHECK_PTR_NOT_NULL(events);
+}
+
+TEST(a_wait_is_over_when_another_thread_ends_the_set) {
+    for (int i = 0, rounds = load(300, 100, 20); i < rounds; i++) {
+        SocketEvent_T *events = NULL;
+        pthread_t thread;
+        set = SocketPoll_new(4);
+        pair = make_pair();
+        SocketPoll_add(set, pair.near, POLL_READ, NULL);
+        SocketTimer_add(set, 0, wait_while_it_ends, &thread);
+        CHECK_INT(SocketPoll_wait(set, &events, -1), 0);
+        pthread_join(thread, NULL);
+        CHECK_PTR(set, NULL);
+        free_pair(&pair);
+    }
+    CHECK_INT(Socket_debug_live_count(), 0);
+}
+
 /* The child's set has the same sockets and is another one: what it does there changes nothing here. */
 TEST(a_child_has_a_set_of_its_own) {
     SocketEvent_T *events = NULL;

@@ -1,7 +1,11 @@
 /* Whom a context trusts, and what it shows of itself. */
 #include "ends.h"
 
+#include "core/SocketLog.h"
+
 #include <stdlib.h>
+
+static int lines;
 
 static SocketTLSContext_T plain(void) {
     SocketTLSContext_T context = keep(SocketTLSContext_new(NULL));
@@ -43,6 +47,26 @@ TEST(what_cannot_be_loaded_is_an_empty_directory) {
     /* Until there is something in it. */
     CHECK_INT(symlink(cert("cadir"), missing), 0);
     connected(context, server, "localhost");
+}
+
+/* The program's log may need the context itself: to send its lines, say. */
+static void log_over_tls(void *context, SocketLogLevel level, const char *component, const char *message) {
+    (void)level, (void)component, (void)message;
+    Socket_T socket = Socket_new(AF_INET, SOCK_STREAM, 0);
+    SocketTLS_enable(socket, context);
+    Socket_free(&socket);
+    SocketTLSContext_set_verify_mode(context, TLS_VERIFY_PEER);
+    lines++;
+}
+
+TEST(nothing_is_locked_while_the_log_is_told) {
+    SocketTLSContext_T context = plain();
+    SocketLog_setcallback(log_over_tls, context);
+    SocketTLSContext_load_ca(context, cert("garbage.pem"));
+    CHECK_CMP(lines, >=, 1);
+    SocketLog_setcallback(NULL, NULL);
+    SocketTLSContext_load_ca(context, cert("ca.pem"));
+    connected(context, a_server(), "localhost");
 }
 
 TEST(an_intermediate_that_is_sent_is_needed) {

@@ -84,7 +84,8 @@ pub extern "C" fn SocketPoll_new(maxevents: c_int) -> SocketPoll_T {
     })
 }
 
-/// Ends a set and its timers, and stores NULL; its sockets live on. Nothing happens for NULL. A timer's callback may do it.
+/// Ends a set and its timers, and stores NULL; its sockets live on. Nothing happens for NULL. A timer's callback may do it, a
+/// handler of events, and another thread while one waits: that wait is over then, without events.
 #[no_mangle]
 pub unsafe extern "C" fn SocketPoll_free(poll: *mut SocketPoll_T) {
     raising(c"SocketPoll_free", || {

@@ -1,6 +1,7 @@
 //! Messages: addresses, control data and descriptors that travel with bytes. Plain sockets only: beside TLS they would be
 //! plaintext on its wire.
 
+use super::common::vectors;
 use super::data::{self, Moved, Piece};
 use super::error::{Error, Kind};
 use super::handle::Handle;
@@ -36,6 +37,14 @@ unsafe fn pieces<'a>(message: &libc::msghdr) -> Result<&'a [Piece], Error> {
     }
     if message.msg_iov.is_null() {
         return Err(Error::invalid(Kind::Socket, "a message without its iovec"));
+    }
+    if count > vectors::MOST {
+        // As the kernel says; nothing behind so many is looked at.
+        return Err(Error::new(
+            Kind::Socket,
+            Errno(libc::EMSGSIZE),
+            format!("a message of {count} pieces, more than {}", vectors::MOST),
+        ));
     }
     // SAFETY: not NULL, and the caller's promise.
     Ok(unsafe { std::slice::from_raw_parts(message.msg_iov, count) })

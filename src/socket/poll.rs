@@ -105,11 +105,12 @@ impl PollSet {
         }))
     }
 
-    /// The program lets go of it, inside a timer perhaps: no timer runs any more.
+    /// The program lets go of it, inside a timer perhaps: no timer runs any more, and a wait of another thread is over.
     pub fn end(&self) {
         let timers = {
             let mut state = self.lock();
             state.ended = true;
+            state.rouse();
             std::mem::take(&mut state.timers)
         };
         drop(timers);
@@ -264,31 +265,49 @@ impl PollSet {
             let over = self.look(until)?;
             let ran = self.run_due()?;
             let mut state = self.lock();
+            if !state.ended {
+                state.deliver(self.most);
+            }
+            if !state.ended && !state.delivered.is_empty() && event::listened_to() {
+                state = self.tell(state, timeout_ms)?;
+            }
             if state.ended {
                 return Ok((std::ptr::NonNull::dangling().as_ptr(), 0));
             }
-            state.deliver(self.most);
             let given = (state.delivered.as_ptr(), state.delivered.len());
-            drop(state);
-            if given.1 > 0 && event::listened_to() {
-                let woken = event::Event::PollWakeup {
-                    count: given.1 as c_int,
-                    timeout_ms,
-                };
-                if let Err(thrown) = event::emit(&woken) {
-                    self.lock().take_back();
-                    return Err(thrown);
-                }
-            }
             if given.1 > 0 || ran || over {
                 return Ok(given);
             }
         }
     }
 
+    /// Tells handlers of events, which are put aside meanwhile: a handler may wait, too, and end sockets and the set.
+    fn tell<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        timeout_ms: c_int,
+    ) -> Result<MutexGuard<'a, State>, Error> {
+        let aside = state.put_aside();
+        drop(state);
+        let told = event::emit(&event::Event::PollWakeup {
+            count: aside.count() as c_int,
+            timeout_ms,
+        });
+        let mut state = self.lock();
+        if told.is_err() {
+            state.take_back(aside);
+        } else {
+            state.give_after_all(aside);
+        }
+        told.map(|()| state)
+    }
+
     /// One wait in the kernel, whose fruits are queued. Whether the time is up.
     fn look(&self, until: Option<Nanos>) -> Result<bool, Error> {
         let mut state = self.revived()?;
+        if state.ended {
+            return Ok(true);
+        }
         state.settle()?;
         let wakes = [until, state.timers.next()].into_iter().flatten().min();
         let timeout = match wakes {

@@ -39,7 +39,7 @@ impl Context {
             let loaded = ca.map(|ca| {
                 let ca = paths::checked(ca)?;
                 match ca.is_dir() {
-                    true => trust::add_anything(store, ca),
+                    true => trust::Anything::read(ca).add(store),
                     false => paths::pem(ca).and_then(|pem| trust::add_pem(store, &pem)),
                 }
             });
@@ -117,10 +117,13 @@ impl Context {
     /// As [`Context::load_ca`], at a path without tricks; one where nothing can be loaded is kept as a hashed directory.
     pub fn load_ca_itself(&self, path: &Path) -> Result<(), Error> {
         let path = paths::checked(path)?;
-        self.change(|settings| {
-            let added = trust::add_anything(self.store(), path)?;
-            Context::trusts(settings, self.is_server(), added);
-            Ok(())
+        queue::with_clean_queue(|| {
+            let found = trust::Anything::read(path);
+            self.change(|settings| {
+                let added = found.add(self.store())?;
+                Context::trusts(settings, self.is_server(), added);
+                Ok(())
+            })
         })
     }
 

@@ -44,42 +44,69 @@ pub(super) fn add_path(store: *mut ffi::X509_STORE, path: &Path) -> Result<Added
     }
 }
 
-/// As [`add_path`], at a path that was checked: what is no file that can be loaded is taken as a hashed directory that has
-/// nothing in it yet.
-pub(super) fn add_anything(store: *mut ffi::X509_STORE, path: &Path) -> Result<Added, Error> {
-    if !path.is_dir() {
-        match Pem::file_itself(path).and_then(|pem| add_pem(store, &pem)) {
-            Err(error) => {
-                crate::log!(Warn, "TLS: {}: nobody is trusted for it yet", error.text);
+/// What is at a path that was checked; what is no file that can be loaded is a hashed directory that has nothing in it yet.
+pub(super) enum Anything<'a> {
+    Pem(Pem, Added),
+    Hashed(&'a Path, BTreeSet<Vec<u8>>),
+}
+
+impl Anything<'_> {
+    /// Reads, and tells the log of what is amiss: to be called where nothing is locked, for the log may be the program's.
+    pub(super) fn read(path: &Path) -> Anything<'_> {
+        if !path.is_dir() {
+            let read = Pem::file_itself(path).and_then(|pem| Ok((authorities(&pem)?, pem)));
+            match read {
+                Ok((added, pem)) => return Anything::Pem(pem, added),
+                Err(error) => {
+                    crate::log!(Warn, "TLS: {}: nobody is trusted for it yet", error.text);
+                }
             }
-            added => return added,
+        }
+        let hashed = hashed_names(path).unwrap_or_default();
+        if hashed.is_empty() {
+            crate::log!(
+                Warn,
+                "TLS: {}: no certificate in it has its hash as its name; run \"openssl rehash\" on it",
+                path.display()
+            );
+        }
+        Anything::Hashed(path, hashed)
+    }
+
+    /// Adds it.
+    pub(super) fn add(self, store: *mut ffi::X509_STORE) -> Result<Added, Error> {
+        match self {
+            Anything::Pem(pem, added) => {
+                add_all(store, &pem, &added)?;
+                Ok(added)
+            }
+            Anything::Hashed(path, hashed) => add_hashed(store, path, hashed),
         }
     }
-    let hashed = hashed_names(path).unwrap_or_default();
-    if hashed.is_empty() {
-        crate::log!(
-            Warn,
-            "TLS: {}: no certificate in it has its hash as its name; run \"openssl rehash\" on it",
-            path.display()
-        );
-    }
-    add_hashed(store, path, hashed)
 }
 
 /// Adds every certificate of a PEM, or none.
 pub(super) fn add_pem(store: *mut ffi::X509_STORE, pem: &Pem) -> Result<Added, Error> {
-    let authorities = pem.certificates()?;
-    for authority in &authorities {
+    let added = authorities(pem)?;
+    add_all(store, pem, &added)?;
+    Ok(added)
+}
+
+fn authorities(pem: &Pem) -> Result<Added, Error> {
+    Ok(Added {
+        authorities: pem.certificates()?,
+        digest: digest(pem.bytes())?,
+    })
+}
+
+fn add_all(store: *mut ffi::X509_STORE, pem: &Pem, added: &Added) -> Result<(), Error> {
+    for authority in &added.authorities {
         // SAFETY: a live store takes a reference of its own to a live certificate.
         if unsafe { ffi::X509_STORE_add_cert(store, authority.as_ptr()) } != 1 {
             return Err(queue::error(pem.name()));
         }
     }
-    let digest = digest(pem.bytes())?;
-    Ok(Added {
-        digest,
-        authorities,
-    })
+    Ok(())
 }
 
 fn add_directory(store: *mut ffi::X509_STORE, path: &Path) -> Result<Added, Error> {

@@ -61,6 +61,18 @@ pub(super) struct Entry {
     pub(super) queued: Option<c_uint>,
 }
 
+/// Events that are not given yet, and the key of each.
+pub(super) struct Aside {
+    events: Vec<Event>,
+    keys: Vec<u64>,
+}
+
+impl Aside {
+    pub(super) fn count(&self) -> usize {
+        self.events.len()
+    }
+}
+
 impl State {
     pub(super) fn entry(&mut self, key: u64) -> Option<&mut Entry> {
         let slot = self.slots.get_mut(key as u32 as usize)?;
@@ -190,18 +202,36 @@ impl State {
         }
     }
 
-    /// What was to be given could not be: it waits for the next time.
-    pub(super) fn take_back(&mut self) {
-        let events = std::mem::take(&mut self.delivered);
-        let keys = std::mem::take(&mut self.delivered_to);
-        for (event, key) in events.iter().zip(keys) {
+    /// What is to be given, for as long as functions of the program's run.
+    pub(super) fn put_aside(&self) -> Aside {
+        Aside {
+            events: self.delivered.clone(),
+            keys: self.delivered_to.clone(),
+        }
+    }
+
+    /// It is given now, but for what has left the set.
+    pub(super) fn give_after_all(&mut self, aside: Aside) {
+        self.delivered.clear();
+        self.delivered_to.clear();
+        for (event, key) in aside.events.into_iter().zip(aside.keys) {
+            if self.entry(key).is_some() {
+                self.delivered.push(event);
+                self.delivered_to.push(key);
+            }
+        }
+    }
+
+    /// It could not be given: it waits for the next time.
+    pub(super) fn take_back(&mut self, aside: Aside) {
+        for (event, key) in aside.events.into_iter().zip(aside.keys) {
             self.enqueue(key, event.events);
         }
     }
 
     /// Ends the wait that is in the kernel, if there is one: for what the kernel does not see.
     pub(super) fn rouse(&self) {
-        if self.asleep {
+        if self.asleep && !self.edges.is_inherited() {
             self.edges.wake();
         }
     }

@@ -234,6 +234,8 @@ impl Reconnect {
         if len == 0 {
             return Ok(Ok(0));
         }
+        // As much as memory can hold.
+        let len = len.min(isize::MAX as usize);
         // SAFETY: the caller's promise.
         match unsafe { data::send(handle, buf, len, 0) } {
             Ok(Some(sent)) => Ok(Ok(sent)),
@@ -257,6 +259,7 @@ impl Reconnect {
         if len == 0 {
             return Ok(Err(Errno(libc::EINVAL)));
         }
+        let len = len.min(isize::MAX as usize);
         // SAFETY: the caller's promise.
         match unsafe { data::receive(handle, buf, len, 0) } {
             Ok(Some(count)) => {
