@@ -190,6 +190,32 @@ TEST(a_socket_that_was_freed_in_the_pool_leaves_it) {
     CHECK_INT(SocketPool_count(pool), 0);
 }
 
+/* Whose handle a socket gets that was in a pool when it was freed is not in that pool, and nothing ends it. */
+TEST(a_handle_that_is_used_again_is_another_socket) {
+    const int many = small(70000, 0);
+    SocketPool_T pool = new_pool(4);
+    Socket_T freed = new_socket(NULL), stale = freed, again = NULL;
+    Connection_T connection = SocketPool_add(pool, freed);
+    Socket_free(&freed);
+    for (int i = 0; i < many; i++) {
+        again = Socket_new(AF_UNIX, SOCK_STREAM, 0);
+        if (again == stale) break;
+        Socket_free(&again);
+    }
+    if (!again) return; /* a checker takes too long */
+    CHECK_PTR_NULL(Connection_socket(connection));
+    CHECK_PTR_NULL(SocketPool_get(pool, again));
+    Connection_T own = SocketPool_add(pool, again);
+    CHECK(own != connection);
+    CHECK_INT(SocketPool_check_connection(pool, connection), POOL_CONN_ERROR);
+    SocketPool_remove(pool, again);
+    CHECK_INT(SocketPool_count(pool), 1);
+    SocketPool_cleanup(pool, 0);
+    CHECK_INT(SocketPool_count(pool), 0);
+    CHECK_CMP(Socket_fd(again), >=, 0);
+    Socket_free(&again);
+}
+
 TEST(a_pool_that_ends_leaves_sockets_open) {
     int before = Socket_debug_live_count(), peer;
     SocketPool_T pool = SocketPool_new(new_arena(), 2, 512);

@@ -6,7 +6,7 @@ use super::object::Socket;
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many handles rest before the oldest of them is used again.
@@ -22,6 +22,8 @@ pub struct Handle {
     ssl: AtomicPtr<c_void>,
     /// From `Arc::into_raw`; NULL while it is nobody's.
     object: AtomicPtr<Socket>,
+    /// How many sockets it was the handle of.
+    lives: AtomicU64,
 }
 
 static FREE: Mutex<VecDeque<&'static Handle>> = Mutex::new(VecDeque::new());
@@ -57,6 +59,7 @@ impl Handle {
             }
         };
         handle.ssl.store(ptr::null_mut(), Ordering::Relaxed);
+        handle.lives.fetch_add(1, Ordering::AcqRel);
         socket.set_handle(handle);
         let object = Arc::into_raw(Arc::new(socket)).cast_mut();
         LIVE.fetch_add(1, Ordering::AcqRel);
@@ -68,7 +71,13 @@ impl Handle {
         Handle {
             ssl: AtomicPtr::new(Self::NEVER_USED as *mut c_void),
             object: AtomicPtr::new(ptr::null_mut()),
+            lives: AtomicU64::new(0),
         }
+    }
+
+    /// Tells the socket, live or freed, from those that the handle stood for before or will stand for.
+    pub(super) fn life(&self) -> u64 {
+        self.lives.load(Ordering::Acquire)
     }
 
     const NEVER_USED: usize = usize::MAX;

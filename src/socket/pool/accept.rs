@@ -1,7 +1,7 @@
 //! New connections of a listening socket: many at once, or one within the limits.
 
 use super::super::{accept_within, Error, Handle, Socket};
-use super::{Phase, Pool};
+use super::{key, Phase, Pool};
 use crate::clock;
 use std::ffi::CStr;
 
@@ -57,7 +57,7 @@ impl Pool {
         // Others may have come since it was asked for.
         let allowed = state.phase == Phase::Running
             && state.limits.rate_allows(clock::now())
-            && ip.is_some_and(|ip| state.limits.track_socket(handle, &ip));
+            && ip.is_some_and(|ip| state.limits.track_socket(key(handle), &ip));
         if allowed {
             state.limits.count_one();
             return Ok(Some(handle));

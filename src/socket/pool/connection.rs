@@ -2,6 +2,7 @@
 //! of date reads as a slot that is free, or as what took its place; it never leads anywhere else.
 
 use super::super::{reconnect, Buf, Handle};
+use super::Key;
 use crate::clock::{self, Nanos};
 use std::ffi::c_void;
 use std::ptr;
@@ -14,6 +15,8 @@ pub struct Connection {
     /// Which connection of the pool it is, counted from 1; 0: none, the slot is free.
     serial: AtomicU64,
     socket: AtomicPtr<Handle>,
+    /// Which of the handle's sockets it is.
+    life: AtomicU64,
     data: AtomicPtr<c_void>,
     inbuf: AtomicPtr<Buf>,
     outbuf: AtomicPtr<Buf>,
@@ -42,6 +45,7 @@ impl Connection {
             Box::leak(Box::new(Connection {
                 serial: AtomicU64::new(0),
                 socket: AtomicPtr::new(ptr::null_mut()),
+                life: AtomicU64::new(0),
                 data: AtomicPtr::new(ptr::null_mut()),
                 inbuf: AtomicPtr::new(ptr::null_mut()),
                 outbuf: AtomicPtr::new(ptr::null_mut()),
@@ -76,8 +80,7 @@ impl Connection {
     /// A socket moves in.
     pub(super) fn occupy(&self, serial: u64, socket: &'static Handle) {
         self.data.store(ptr::null_mut(), Ordering::Release);
-        self.socket
-            .store(ptr::from_ref(socket).cast_mut(), Ordering::Release);
+        self.exchange(socket);
         self.created_at.store(wall_clock(), Ordering::Release);
         self.added.store(clock::now(), Ordering::Release);
         self.touch();
@@ -86,6 +89,7 @@ impl Connection {
 
     /// The socket is another one now.
     pub(super) fn exchange(&self, socket: &'static Handle) {
+        self.life.store(socket.life(), Ordering::Release);
         self.socket
             .store(ptr::from_ref(socket).cast_mut(), Ordering::Release);
     }
@@ -142,9 +146,22 @@ impl Connection {
         self.serial() != 0
     }
 
-    /// The socket's handle; NULL when the slot is free.
+    /// The socket's handle; NULL when the slot is free, and when the program has freed the socket and the handle is another's.
     pub fn socket(&self) -> *const Handle {
-        self.socket.load(Ordering::Acquire)
+        self.handle().map_or(ptr::null(), ptr::from_ref)
+    }
+
+    /// As [`Connection::socket`].
+    pub(super) fn handle(&self) -> Option<&'static Handle> {
+        // SAFETY: NULL, or a handle, which is never given back.
+        let handle = unsafe { self.socket.load(Ordering::Acquire).as_ref() }?;
+        (handle.life() == self.life.load(Ordering::Acquire)).then_some(handle)
+    }
+
+    /// By what its pool finds it.
+    pub(super) fn key(&self) -> Key {
+        let socket = self.socket.load(Ordering::Acquire);
+        (socket as usize, self.life.load(Ordering::Acquire))
     }
 
     /// For bytes that came.

@@ -1,8 +1,8 @@
 //! How many connections a pool lets in: a rate, and a number for each address. What it is told of addresses is text; texts
 //! of the same address count as one.
 
-use super::super::{Error, Handle};
-use super::{failed, key, Phase, Pool};
+use super::super::Error;
+use super::{failed, Key, Phase, Pool};
 use crate::clock::{self, Nanos};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ pub(super) struct Limits {
     per_ip: usize,
     counts: HashMap<String, usize>,
     /// What was counted for a socket by the pool itself, by the address of its handle.
-    of_socket: HashMap<usize, String>,
+    of_socket: HashMap<Key, String>,
 }
 
 fn canonical(ip: &str) -> String {
@@ -87,17 +87,17 @@ impl Limits {
     }
 
     /// Counts a socket until it is removed.
-    pub(super) fn track_socket(&mut self, socket: &Handle, ip: &str) -> bool {
+    pub(super) fn track_socket(&mut self, socket: Key, ip: &str) -> bool {
         self.release_socket(socket);
         let allowed = self.track(ip);
         if allowed {
-            self.of_socket.insert(key(socket), canonical(ip));
+            self.of_socket.insert(socket, canonical(ip));
         }
         allowed
     }
 
-    pub(super) fn release_socket(&mut self, socket: &Handle) {
-        if let Some(ip) = self.of_socket.remove(&key(socket)) {
+    pub(super) fn release_socket(&mut self, socket: Key) {
+        if let Some(ip) = self.of_socket.remove(&socket) {
             self.release(&ip);
         }
     }

@@ -84,8 +84,7 @@ struct State {
     slots: Vec<&'static Connection>,
     /// Those nobody is in, the one that became free last at the end.
     free: Vec<&'static Connection>,
-    /// By the address of the handle.
-    by_socket: HashMap<usize, &'static Connection>,
+    by_socket: HashMap<Key, &'static Connection>,
     /// By serial number: in the order of being added.
     by_age: BTreeMap<u64, &'static Connection>,
     last_serial: u64,
@@ -120,15 +119,18 @@ fn seconds(count: i64) -> Nanos {
         .saturating_mul(clock::SECOND)
 }
 
-/// By what sockets are found: handles are for ever.
-fn key(socket: &Handle) -> usize {
-    ptr::from_ref(socket) as usize
+/// By what sockets are found: a handle, which is for ever, and which of its sockets. A program may free one that is in a pool.
+type Key = (usize, u64);
+
+fn key(socket: &Handle) -> Key {
+    (ptr::from_ref(socket) as usize, socket.life())
 }
 
 /// A connection that is no longer to be found, and whose slot is not free yet.
 struct Leaving {
     connection: &'static Connection,
-    socket: &'static Handle,
+    /// `None`: its handle is another's by now.
+    socket: Option<&'static Handle>,
     client: Option<&'static reconnect::Handle>,
 }
 
@@ -147,11 +149,10 @@ impl State {
         self.by_age
             .get(&serial)
             .filter(|c| ptr::eq(**c, connection))?;
-        // SAFETY: handles are never given back.
-        let socket: &'static Handle = unsafe { connection.socket().as_ref() }?;
+        let (socket, key) = (connection.handle(), connection.key());
         self.by_age.remove(&serial);
-        self.by_socket.remove(&key(socket));
-        self.limits.release_socket(socket);
+        self.by_socket.remove(&key);
+        self.limits.release_socket(key);
         self.counters.removed += 1;
         connection.vacate();
         let client = self.clients.detach(serial);

@@ -123,7 +123,7 @@ impl Pool {
     }
 
     fn part_until(&self, leaving: &Leaving, patience: Nanos) {
-        if let Some(socket) = leaving.socket.socket() {
+        if let Some(socket) = leaving.socket.and_then(Handle::socket) {
             self.kept.keep(&socket);
             secure::take_leave(&socket, patience);
         }
@@ -138,10 +138,13 @@ impl Pool {
         let patience = clock::now().saturating_add(PATIENCE);
         for leaving in leaving {
             self.part_until(&leaving, patience);
+            let Some(socket) = leaving.socket else {
+                continue;
+            };
             if shut_down {
-                shut(leaving.socket);
+                shut(socket);
             }
-            leaving.socket.end();
+            socket.end();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Looking through a pool's connections, in the order in which they were added. The program's functions see each connection
 //! with nothing locked; one that was removed meanwhile is passed over.
 
-use super::super::{Error, Thrown};
+use super::super::{Error, Handle, Thrown};
 use super::{Connection, Pool};
 use crate::clock;
 use crate::errno::Errno;
@@ -83,8 +83,7 @@ impl Pool {
                 return Health::Failed;
             }
             let idle = clock::now().saturating_sub(connection.used());
-            // SAFETY: handles are never given back.
-            let socket = unsafe { connection.socket().as_ref() }.and_then(|s| s.socket());
+            let socket = connection.handle().and_then(Handle::socket);
             let stale = state.idle_timeout > 0 && idle >= state.idle_timeout;
             (
                 socket.map_or(Health::Failed, |s| look(s.fd(), s.kind())),

@@ -85,11 +85,9 @@ impl State {
         if self.by_socket.contains_key(&key(socket)) {
             return;
         }
-        // SAFETY: handles are never given back.
-        if let Some(before) = unsafe { connection.socket().as_ref() } {
-            self.by_socket.remove(&key(before));
-            self.limits.release_socket(before);
-        }
+        let before = connection.key();
+        self.by_socket.remove(&before);
+        self.limits.release_socket(before);
         self.by_socket.insert(key(socket), connection);
         connection.exchange(socket);
         connection.touch();
