@@ -11,7 +11,7 @@ use crate::log;
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// How much a line matters.
 #[repr(C)]
@@ -47,7 +47,8 @@ pub type SocketLogCallback = Option<
 type Function = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, *const c_char);
 
 /// The program's function and the number of its argument.
-static CALLBACK: Mutex<Option<(Function, usize)>> = Mutex::new(None);
+/// To be read in a child of `fork`, too, when another thread of the parent was reading it.
+static CALLBACK: RwLock<Option<(Function, usize)>> = RwLock::new(None);
 static LEVEL: AtomicI32 = AtomicI32::new(SocketLogLevel::SOCKET_LOG_INFO as i32);
 
 /// What the library itself says, in the callback.
@@ -84,7 +85,7 @@ extern "C" {
 }
 
 fn set(callback: Option<(Function, usize)>) {
-    *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner) = callback;
+    *CALLBACK.write().unwrap_or_else(PoisonError::into_inner) = callback;
     log::set_second_sink(callback.map(|_| Arc::new(Library) as Arc<dyn log::Sink>));
 }
 
@@ -94,7 +95,7 @@ pub(super) fn clear() {
 }
 
 fn callback() -> Option<(Function, usize)> {
-    *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner)
+    *CALLBACK.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sends all lines to `callback`; NULL restores the default: up to WARN to stdout, ERROR and FATAL to stderr. Lines of the

@@ -1,6 +1,7 @@
 //! What happens to sockets, told to whoever registered for it: in the thread where it happens, with no lock held.
 
 use super::error::{Error, Kind, Thrown};
+use super::fork::Locked;
 use super::object::Socket;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,6 +53,11 @@ pub type Handler = Arc<dyn Fn(&Event<'_>) -> Result<(), Thrown> + Send + Sync>;
 pub type Key = (usize, usize);
 
 static HANDLERS: Mutex<Vec<(Key, Handler)>> = Mutex::new(Vec::new());
+
+/// For the time of a `fork`.
+pub(super) fn locked() -> Box<dyn Locked> {
+    Box::new(HANDLERS.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// Whether there was room, and nobody with this key.
 pub fn register(key: Key, handler: Handler) -> bool {

@@ -2,6 +2,7 @@
 //! pass them on; so the memory behind a handle is never given back: it stays a handle, live or not, and is used again only
 //! after 65,536 others were freed. Growth is bounded by the most sockets that were alive at once.
 
+use super::fork::{self, Locked};
 use super::object::Socket;
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -29,6 +30,11 @@ pub struct Handle {
 static FREE: Mutex<VecDeque<&'static Handle>> = Mutex::new(VecDeque::new());
 static LIVE: AtomicI32 = AtomicI32::new(0);
 
+/// For the time of a `fork`.
+pub(super) fn locked() -> Box<dyn Locked> {
+    Box::new(FREE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// How many are live.
 pub(super) fn live() -> i32 {
     LIVE.load(Ordering::Acquire)
@@ -37,6 +43,7 @@ pub(super) fn live() -> i32 {
 impl Handle {
     /// A handle for a new socket, which learns of it.
     pub(super) fn new(socket: Socket) -> &'static Handle {
+        fork::watch();
         let handle = {
             let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
             // Until enough rest, new ones come from chunks, which stand at the front.

@@ -39,6 +39,7 @@ pub mod errno_class;
 mod error;
 pub mod event;
 mod file;
+mod fork;
 mod handle;
 mod life;
 mod limit;

@@ -1,5 +1,6 @@
 //! How long sockets wait: each has its own three, which begin as the process's.
 
+use super::fork::Locked;
 use std::ffi::c_int;
 use std::sync::{Mutex, PoisonError};
 
@@ -19,6 +20,11 @@ static DEFAULTS: Mutex<Timeouts> = Mutex::new(Timeouts {
     dns: 5_000,
     operation: 0,
 });
+
+/// For the time of a `fork`.
+pub(super) fn locked() -> Box<dyn Locked> {
+    Box::new(DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// What new sockets begin with.
 pub fn defaults() -> Timeouts {

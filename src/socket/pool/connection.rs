@@ -1,6 +1,7 @@
 //! What a `Connection_T` points to: a slot of a pool. As with sockets the memory is never given back, so a handle that is out
 //! of date reads as a slot that is free, or as what took its place; it never leads anywhere else.
 
+use super::super::fork::Locked;
 use super::super::{reconnect, Buf, Handle};
 use super::Key;
 use crate::clock::{self, Nanos};
@@ -30,6 +31,11 @@ pub struct Connection {
 }
 
 static SPARE: Mutex<Vec<&'static Connection>> = Mutex::new(Vec::new());
+
+/// For the time of a `fork`.
+pub(in crate::socket) fn locked() -> Box<dyn Locked> {
+    Box::new(SPARE.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// Seconds since 1970.
 fn wall_clock() -> i64 {

@@ -31,6 +31,7 @@ mod statistics;
 
 pub use accept::MOST_AT_ONCE;
 pub use connect::Arrived;
+pub(super) use connection::locked;
 pub use connection::Connection;
 pub use drain::{Phase, Polled};
 pub use query::Health;

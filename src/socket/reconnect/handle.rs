@@ -2,6 +2,7 @@
 //! recognised; used again only after 65,536 others were freed.
 
 use super::Reconnect;
+use crate::socket::fork::{self, Locked};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,9 +19,15 @@ pub struct Handle {
 
 static FREE: Mutex<VecDeque<&'static Handle>> = Mutex::new(VecDeque::new());
 
+/// For the time of a `fork`.
+pub(in crate::socket) fn locked() -> Box<dyn Locked> {
+    Box::new(FREE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 impl Handle {
     /// One for a new object, which is made knowing it.
     pub(super) fn new(make: impl FnOnce(&'static Handle) -> Reconnect) -> &'static Handle {
+        fork::watch();
         let handle = {
             let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
             let rested = free.len() > RESTING;

@@ -21,6 +21,7 @@ mod machine_tests;
 mod policy;
 mod secure;
 
+pub(super) use handle::locked;
 pub use handle::Handle;
 pub use machine::State;
 pub use policy::{Policy, Said, DEFAULTS};
