@@ -1,6 +1,6 @@
 /* Socket.h: accepting, lists of addresses, helpers of one call, and what event handlers hear. */
 #include "../harness.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "core/SocketEvent.h"
 #include "socket/Socket.h"
 

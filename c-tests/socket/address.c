@@ -1,6 +1,6 @@
 /* Socket.h: binding, listening, accepting and connecting, and what errno and the two ends say afterwards. */
 #include "../harness.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "socket/Socket.h"
 
 #include <netdb.h>

@@ -1,6 +1,6 @@
 /* Socket.h: calls that move all of the bytes, and vectors of them. */
 #include "../harness.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "socket/Socket.h"
 
 #include <limits.h>

@@ -1,7 +1,7 @@
 /* Socket.h: bytes in and out, one call at a time, and all of them. */
 #include "../harness.h"
 #include "../support/aborts.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "socket/Socket.h"
 
 #include <limits.h>

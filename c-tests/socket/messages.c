@@ -1,7 +1,7 @@
 /* Socket.h: files, messages, looks ahead, bytes from socket to socket. SocketIO.h without TLS. */
 #include "../harness.h"
 #include "../support/aborts.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "socket/Socket.h"
 #include "socket/SocketIO.h"
 

@@ -258,7 +258,7 @@ TEST(a_program_may_renegotiate_three_times) {
         expect(pair.server, "hi");
     }
     CHECK_INT(SSL_renegotiate(ssl_of(pair.client)), 1);
-    RAISES(SocketTLS_ProtocolError, EPROTO, SocketTLS_check_renegotiation(pair.client));
+    CHECK_RAISES_ERRNO(SocketTLS_check_renegotiation(pair.client), SocketTLS_ProtocolError, EPROTO);
     CHECK_INT(SocketTLS_check_renegotiation(pair.client), 0);
     CHECK_INT(SocketTLS_disable_renegotiation(pair.server), 0);
     CHECK_INT(SSL_renegotiate(ssl_of(pair.server)), 0);
