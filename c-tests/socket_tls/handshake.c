@@ -209,26 +209,11 @@ TEST(a_client_that_verifies_needs_a_hostname) {
     free_pair(&pair);
 }
 
-/* Steps on both ends until the client's raises; what errno it comes with. */
-static int fail(struct pair *pair) {
-    volatile int error = -1;
-    for (volatile int round = 0; error == -1; round++) {
-        CHECK_CMP(round, <, 1000);
-        TRY { SocketTLS_handshake(pair->client); }
-        EXCEPT(SocketTLS_HandshakeFailed) { error = errno; }
-        END_TRY;
-        TRY { SocketTLS_handshake(pair->server); }
-        EXCEPT(SocketTLS_HandshakeFailed) {}
-        END_TRY;
-    }
-    return error;
-}
-
 TEST(a_certificate_that_is_refused_ends_the_handshake_for_good) {
     EACH_VERSION(version) {
         struct pair pair = strangers(version);
         SocketTLS_set_hostname(pair.client, "elsewhere.example");
-        CHECK_INT(fail(&pair), EPROTO);
+        CHECK_INT(failed_handshake(&pair), EPROTO);
         CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.client), SocketTLS_HandshakeFailed, EPROTO);
         CHECK_CONTAINS(Socket_GetLastError(), "elsewhere.example");
         CHECK_INT(SocketTLS_handshake_loop(pair.client, 10), TLS_HANDSHAKE_ERROR);
@@ -346,7 +331,7 @@ TEST(a_callback_finds_the_socket_busy_and_may_take_tls_off) {
         SocketTLSContext_set_verify_callback(pair.trusting, disable_and_ask, off ? &pair : NULL);
         enable_pair(&pair);
         if (off) {
-            CHECK_INT(fail(&pair), ECANCELED);
+            CHECK_INT(failed_handshake(&pair), ECANCELED);
             CHECK_INT(socket_is_tls_enabled(pair.client), 0);
         } else {
             acquaint(&pair);

@@ -107,6 +107,21 @@ static inline void acquaint(struct pair *pair) {
     }
 }
 
+/* Steps on both ends until the client's raises; what errno it comes with. */
+static inline int failed_handshake(struct pair *pair) {
+    volatile int error = -1;
+    for (volatile int round = 0; error == -1; round++) {
+        CHECK_CMP(round, <, 1000);
+        TRY { SocketTLS_handshake(pair->client); }
+        EXCEPT(SocketTLS_HandshakeFailed) { error = errno; }
+        END_TRY;
+        TRY { SocketTLS_handshake(pair->server); }
+        EXCEPT(SocketTLS_HandshakeFailed) {}
+        END_TRY;
+    }
+    return error;
+}
+
 static inline struct pair friends(int version) {
     struct pair pair = strangers(version);
     acquaint(&pair);
