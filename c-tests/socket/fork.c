@@ -1,5 +1,5 @@
 /* socket/Socket.h: sockets in a child of fork, whose parent has threads that make and free sockets meanwhile. */
-#include "../support/family.h"
+#include "../harness.h"
 #include "core/SocketEvent.h"
 #include "socket/Socket.h"
 
@@ -31,8 +31,9 @@ static void *keep_at_it(void *arg) {
 /* It ends by a signal: what the threads had, which it does not have, is nobody's leak. */
 TEST(a_child_waits_for_none_of_its_parents_threads) {
     pthread_t threads[2];
+    int own[2];
     make_and_free();
-    for (int i = 0; i < 2; i++) CHECK_INT(pthread_create(&threads[i], NULL, keep_at_it, &threads[i]), 0);
+    for (int i = 0; i < 2; i++) CHECK_INT(pthread_create(&threads[i], NULL, keep_at_it, &own[i]), 0);
     for (int i = 0, rounds = load(500, 300, 10); i < rounds; i++) {
         pid_t child = fork();
         if (child == 0) {

@@ -1,6 +1,8 @@
 /* poll/SocketPoll.h: what a handler of SOCKET_EVENT_POLL_WAKEUP does to the set whose wait it is told of. */
 #include "polls.h"
 
+#include "core/SocketEvent.h"
+
 enum { N = 100 }; /* more events than a set has room for at first */
 
 static SocketPoll_T set;
