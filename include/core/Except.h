@@ -14,7 +14,7 @@
  * aborted, with a message. Locals that the body changes and that are read after a raise must be volatile.
  *
  * Exceptions are per thread. They must not pass through frames that cannot be jumped over: of another language, of a
- * library, and of callbacks of net_conn.h or evloop.h, where a raise aborts.
+ * library, of a signal's handler, and of callbacks of net_conn.h or evloop.h, where a raise aborts.
  */
 
 #ifndef NETCONN_CORE_EXCEPT_H
