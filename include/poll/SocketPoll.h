@@ -69,7 +69,7 @@ SocketPoll_T SocketPoll_new(int maxevents);
 
 /**
  * Ends a set and its timers, and stores NULL; its sockets live on. Nothing happens for NULL. A timer's callback may do
- * it.
+ * it, a handler of events, and another thread while one waits: that wait is over then, without events.
  */
 void SocketPoll_free(SocketPoll_T *poll);
 
