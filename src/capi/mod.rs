@@ -54,5 +54,6 @@ pub mod socket_tls_context;
 pub mod socket_tls_info;
 pub mod socket_tls_types;
 pub mod socket_unix;
+mod tls_callbacks;
 pub mod tls_types;
 pub mod types;
