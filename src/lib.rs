@@ -6,6 +6,7 @@
 //! - [`errno`]: the error number that C callers see, as a value
 //! - [`log`]: the one sink for what the library has to say
 //! - [`clock`]: the monotonic clock, in nanoseconds
+//! - `address_text`: addresses, hosts and ports, as messages name them
 //! - [`evloop`]: the loop: readiness, timers, signals, posted work, embedding
 //! - [`dns`]: literals, resolver threads, cancellation, cache, address order
 //! - [`tls`]: contexts, verification, sessions, ALPN; knows no sockets and no loops
@@ -15,6 +16,7 @@
 //! - [`socket`]: `Socket_T` and what stands on it: options, time-outs, data, TLS, poll sets, pools
 //! - [`capi`]: one file per public header: the only place with exported `extern "C"` functions
 
+mod address_text;
 pub mod backoff;
 pub mod capi;
 pub mod clock;

@@ -5,7 +5,7 @@
 use super::super::{connect_one_of, defaults, Connected, Deadline, Error, Handle, Kind, Thrown};
 use super::super::{made, new, Socket};
 use super::{failed, Connection, Phase, Pool};
-use crate::conn::endpoint_text;
+use crate::address_text::endpoint_text;
 use crate::dns::{self, SignalsBlocked};
 use crate::errno::Errno;
 use socket2::SockAddr;

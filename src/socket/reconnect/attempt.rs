@@ -12,6 +12,7 @@ use crate::socket::error::{Error, Kind};
 use crate::socket::handle::Handle;
 use crate::socket::wait::{wait, Deadline};
 use crate::socket::{self, event, option};
+use crate::transport;
 use socket2::SockAddr;
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -196,7 +197,7 @@ impl Reconnect {
                 self.under.replace(Under::Connecting(handle, trial));
                 return false;
             }
-            Ok(_) => option::take_error(fd),
+            Ok(_) => transport::take_error(fd),
             Err(errno) => Err(errno),
         };
         match result {
