@@ -35,7 +35,7 @@ impl Call {
     fn run(&self) -> Result<(), Error> {
         let (function, userdata) = (self.function, self.userdata);
         // SAFETY: the C program gave the function and the argument together and keeps both usable until the timer ends.
-        catching(move || unsafe { function(userdata) }).map_err(Thrown::into_error)
+        catching(move || unsafe { function(userdata) }).map_err(Thrown::raised)
     }
 }
 
