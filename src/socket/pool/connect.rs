@@ -252,6 +252,8 @@ fn reach(host: &str, port: u16) -> Result<&'static Handle, c_int> {
         }
         handle.end();
     }
+    // The name may have moved.
+    dns::forget(host);
     Err(why)
 }
 
