@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// Milliseconds of the monotonic clock.
 pub fn now_ms() -> i64 {
-    (clock::now() / 1_000_000) as i64
+    (clock::now() / clock::MILLISECOND) as i64
 }
 
 /// One direction. On a cache line of its own, so that the two threads do not slow each other.
