@@ -146,8 +146,6 @@ TEST(messages_carry_more_than_bytes) {
     /* The kernel looks at none of so many pieces, and neither does the library. */
     got.msg_iovlen = SIZE_MAX;
     CHECK_RAISES_ERRNO(Socket_recvmsg(b, &got, 0), Socket_Failed, EMSGSIZE, "pieces");
-    CHECK_RAISES(Socket_sendmsg(a, &got, 0), Socket_Failed);
-    CHECK_INT(raised_errno, EMSGSIZE);
     got.msg_iovlen = 1;
     Socket_free(&a);
     CHECK_RAISES(Socket_recvmsg(b, &got, 0), Socket_Closed);

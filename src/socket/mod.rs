@@ -41,6 +41,7 @@ pub mod event;
 mod file;
 mod fork;
 mod handle;
+mod held;
 mod life;
 mod limit;
 mod message;

@@ -1,6 +1,7 @@
 //! How long sockets wait: each has its own three, which begin as the process's.
 
 use super::fork::Locked;
+use crate::clock::{Nanos, MILLISECOND};
 use std::ffi::c_int;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +25,11 @@ static DEFAULTS: Mutex<Timeouts> = Mutex::new(Timeouts {
 /// For the time of a `fork`.
 pub(super) fn locked() -> Box<dyn Locked> {
     Box::new(DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Milliseconds as a length of time; nothing and less is no limit.
+pub(super) fn limit(ms: c_int) -> Option<Nanos> {
+    (ms > 0).then(|| ms as Nanos * MILLISECOND)
 }
 
 /// What new sockets begin with.
