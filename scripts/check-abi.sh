@@ -4,34 +4,18 @@
 # each that does not must be let through.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-passed=0 failed=0
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
+. scripts/claims.sh
 
 machine=$(uname -m)
 baseline=packaging/abi/$machine.abi
-skip=
-for tool in gcc abidw abidiff; do command -v $tool >/dev/null || skip="$tool is not installed"; done
-[ -f "$baseline" ] || skip="there is no baseline for $machine"
-if [ -n "$skip" ]; then
-    echo "SKIP the interface of the last release: $skip"
-    echo "0 passed, 0 failed, 1 skipped"
-    [ "${SKIPS_AS_FAILS-}" != 1 ]
+missing=
+for tool in gcc abidw abidiff; do command -v $tool >/dev/null || missing="$tool is not installed"; done
+[ -f "$baseline" ] || missing="there is no baseline for $machine"
+if [ -n "$missing" ]; then
+    skip "the interface of the last release" "$missing"
+    sum_up
     exit
 fi
-
-# $1: what is claimed; the rest: a command that says so by its exit status.
-claim() {
-    what=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        cat "$scratch/log"
-        echo "FAIL $what"
-    fi
-}
 
 claim "programs built against the last release run with these headers' library" \
     scripts/abi.sh compare "$baseline" "$PWD/include"
@@ -90,5 +74,4 @@ keeps "a new member at the end of a struct that tells its size" net_conn.h '/^st
 keeps "a new macro" evloop.h 's/^#define EVLOOP_READ .*/&\n#define EVLOOP_NEW 64/'
 keeps "another release" netconn.h 's/^#define NETCONN_VERSION_MINOR .*/#define NETCONN_VERSION_MINOR 99/'
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+sum_up

@@ -8,27 +8,12 @@ cd "$(dirname "$0")/.." || exit 2
 build=$(cd "$1" && pwd) || exit 2
 shift
 : "${CC:=cc}"
-passed=0 failed=0 skipped=0
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
+. scripts/claims.sh
 root=$PWD
 
-# $1: what is claimed; the rest: a command that says so by its exit status.
-claim() {
-    what=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        cat "$scratch/log"
-        echo "FAIL $what"
-    fi
-}
 if ! command -v cmake >/dev/null; then
-    echo "SKIP netconn by CMake: cmake is not installed"
-    echo "0 passed, 0 failed, 1 skipped"
-    [ "${SKIPS_AS_FAILS-}" != 1 ]
+    skip "netconn by CMake" "cmake is not installed"
+    sum_up
     exit
 fi
 
@@ -68,5 +53,4 @@ claim "the static one is static" sh -c "! readelf -d '$scratch/part/static' | gr
 claim "the project is installed without netconn" env DESTDIR="$scratch/project" cmake --install "$scratch/part"
 claim "which its programs need not have" sh -c "! find '$scratch/project' | grep netconn"
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+sum_up

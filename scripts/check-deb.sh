@@ -7,34 +7,13 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 source=$(cd "$1" && pwd) || exit 2
 : "${CC:=cc}"
-passed=0 failed=0 skipped=0
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
-
-# $1: what is claimed; the rest: a command that says so by its exit status.
-claim() {
-    what=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        tail -n 100 "$scratch/log"
-        echo "FAIL $what"
-    fi
-}
-# $1: what is not tried, $2: why.
-skip() {
-    skipped=$((skipped + 1))
-    echo "SKIP $1: $2"
-}
+. scripts/claims.sh
 . scripts/use-installed.sh
 
 for tool in dpkg-buildpackage dh; do
     if ! command -v $tool >/dev/null; then
-        echo "SKIP the Debian package: $tool is not installed"
-        echo "0 passed, 0 failed, 1 skipped"
-        [ "${SKIPS_AS_FAILS-}" != 1 ]
+        skip "the Debian package" "$tool is not installed"
+        sum_up
         exit
     fi
 done
@@ -99,5 +78,4 @@ if command -v lintian >/dev/null; then
         --suppress-tags initial-upload-closes-no-bugs "$library" "$development"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+sum_up

@@ -7,22 +7,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 mkdir -p "$1"
 build=$(cd "$1" && pwd) || exit 2
-passed=0 failed=0
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
-
-# $1: what is claimed; the rest: a command that says so by its exit status.
-claim() {
-    what=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        tail -n 100 "$scratch/log"
-        echo "FAIL $what"
-    fi
-}
+. scripts/claims.sh
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 name=netconn-$version
@@ -68,5 +53,4 @@ claim "make install" in_source "$offline" make install PREFIX="$scratch/usr"
 claim "which is complete" [ -f "$scratch/usr/include/netconn/net_conn.h" ]
 claim "make dist says that it needs a checkout" in_source sh -c '! make dist 2>"$1" && grep -q checkout "$1"' sh "$scratch/said"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+sum_up

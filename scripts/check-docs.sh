@@ -2,14 +2,7 @@
 # What the README promises and another file says too.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-passed=0 failed=0
-
-# $1: what is claimed; the rest: a command that says so by its exit status.
-claim() {
-    what=$1
-    shift
-    if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL $what"; fi
-}
+. scripts/claims.sh
 
 # The text between the first "```c" and its "```".
 program() { awk '/^```c$/ && !done { inside = 1; next } /^```$/ { if (inside) done = 1; inside = 0 } inside' README.md; }
@@ -28,5 +21,4 @@ claim "the changelog has version $version" grep -q "^## .*$version" CHANGELOG.md
 claim "the Debian package has version $version" grep -q "^netconn ($version-" debian/changelog
 claim "the header has version $version" grep -q "^#define NETCONN_VERSION \"$version\"" include/netconn.h
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+sum_up

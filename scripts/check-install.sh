@@ -7,27 +7,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1
 : "${CC:=cc}" "${PKG_CONFIG:=pkg-config}"
-passed=0 failed=0 skipped=0
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
-
-# $1: what is claimed; the rest: a command that says so by its exit status.
-claim() {
-    what=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        cat "$scratch/log"
-        echo "FAIL $what"
-    fi
-}
-# $1: what is not tried, $2: why.
-skip() {
-    skipped=$((skipped + 1))
-    echo "SKIP $1: $2"
-}
+. scripts/claims.sh
 . scripts/use-installed.sh
 
 run_make() { make -s BUILD="$build" PKG_CONFIG="$PKG_CONFIG" "$@"; }
@@ -136,5 +116,4 @@ claim "make uninstall with the same variables" \
     run_make PREFIX="$scratch/here" LIBDIR="$scratch/there/lib" INCLUDEDIR="$scratch/headers" uninstall
 claim "nothing is left there" [ -z "$(installed "$scratch/there")$(installed "$scratch/headers")" ]
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+sum_up

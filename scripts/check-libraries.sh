@@ -6,21 +6,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1 openssl=$2
 static=$build/libnetconn.a shared=$build/libnetconn.so
-passed=0 failed=0
-scratch=$(mktemp -d) || exit 2
-trap 'rm -rf "$scratch"' EXIT
-
-# $1: what is claimed; the rest: a command that says so by its exit status.
-claim() {
-    what=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAIL $what"
-    fi
-}
+. scripts/claims.sh
 
 names() { awk 'NF >= 2 { print $NF }' | LC_ALL=C sort; }
 nm -g --defined-only "$static" | names >"$scratch/static"
@@ -93,5 +79,4 @@ claim "and runs" exits_with 0 "$scratch/with-shared"
 claim "a program links with the static library" $compile -o "$scratch/with-static" "$static" $libs
 claim "and runs" exits_with 0 "$scratch/with-static"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+sum_up

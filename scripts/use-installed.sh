@@ -1,5 +1,5 @@
 # Read by the scripts that install netconn somewhere: uses it from there by pkg-config and CMake, shared and static, as a
-# C programmer would. They define `claim`, `skip` and $scratch.
+# C programmer would. claims.sh is read before.
 
 is_shared() { readelf -d "$1" | grep -q "NEEDED.*libnetconn\.so\.$(netconn_major)\]"; }
 is_static() { ! readelf -d "$1" | grep -q 'NEEDED.*libnetconn'; }

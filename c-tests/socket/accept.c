@@ -1,27 +1,10 @@
 /* Socket.h: accepting, lists of addresses, helpers of one call, and what event handlers hear. */
-#include "../harness.h"
-#include "../support/family.h"
+#include "sockets.h"
+
 #include "core/SocketEvent.h"
-#include "socket/Socket.h"
 
 #include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
-
-/* A listener on 127.0.0.1. */
-static Socket_T listener(void) {
-    Socket_T s = Socket_new(AF_INET, SOCK_STREAM, 0);
-    Socket_bind(s, "127.0.0.1", 0);
-    CHECK_INT(errno, 0);
-    Socket_listen(s, 5);
-    return s;
-}
-
-/* The connection has succeeded or failed. */
-static void wait_writable(Socket_T s) {
-    struct pollfd polled = {.fd = Socket_fd(s), .events = POLLOUT};
-    CHECK_INT(poll(&polled, 1, -1), 1);
-}
 
 TEST(a_listener_that_does_not_block_has_nobody) {
     Socket_T server = listener();

@@ -1,26 +1,8 @@
 /* Socket.h: binding, listening, accepting and connecting, and what errno and the two ends say afterwards. */
-#include "../harness.h"
-#include "../support/family.h"
-#include "socket/Socket.h"
+#include "sockets.h"
 
 #include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
-
-/* A listener on 127.0.0.1. */
-static Socket_T listener(void) {
-    Socket_T s = Socket_new(AF_INET, SOCK_STREAM, 0);
-    Socket_bind(s, "127.0.0.1", 0);
-    CHECK_INT(errno, 0);
-    Socket_listen(s, 5);
-    return s;
-}
-
-/* The connection has succeeded or failed. */
-static void wait_writable(Socket_T s) {
-    struct pollfd polled = {.fd = Socket_fd(s), .events = POLLOUT};
-    CHECK_INT(poll(&polled, 1, -1), 1);
-}
 
 /* A port of 127.0.0.1 where nobody listens: taken, so that nobody else gets it. */
 static Socket_T nobody(int *port) {

@@ -1,46 +1,14 @@
 /* Socket.h: calls that move all of the bytes, and vectors of them. */
-#include "../harness.h"
-#include "../support/family.h"
-#include "socket/Socket.h"
+#include "sockets.h"
 
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-static Socket_T a, b;
-
-static void pair(void) { SocketPair_new(SOCK_STREAM, &a, &b); }
-
-static void unpair(void) {
-    Socket_free(&a);
-    Socket_free(&b);
-    CHECK_INT(Socket_debug_live_count(), 0);
-}
 
 struct transfer {
     Socket_T socket;
     size_t size;
     uint64_t offset;
 };
-
-static void do_nothing(int signal) { (void)signal; }
-
-struct interrupted {
-    pthread_t thread;
-    volatile int done;
-};
-
-/* Sends signals until the other thread has had one; the first may come before it waits. */
-static void *interrupt(void *arg) {
-    struct interrupted *it = arg;
-    while (!it->done) {
-        pthread_kill(it->thread, SIGUSR1);
-        usleep(1000);
-    }
-    return NULL;
-}
 
 static void *receive_all(void *arg) {
     struct transfer *t = arg;

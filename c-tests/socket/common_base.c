@@ -1,9 +1,10 @@
 /* socket/SocketCommon.h: descriptors and their records, binding, I/O vectors. */
 #include "../support/aborts.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "socket/Socket.h"
 
 #include <poll.h>
+#include <stdlib.h>
 
 static const Except_T Mine = {&Mine, "mine"};
 

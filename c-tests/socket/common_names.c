@@ -1,6 +1,6 @@
 /* socket/SocketCommon.h: names, addresses, networks. */
 #include "../support/aborts.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "../support/world.h"
 #include "socket/Socket.h"
 

@@ -1,24 +1,10 @@
 /* Socket.h: bytes in and out, one call at a time, and all of them. */
-#include "../harness.h"
+#include "sockets.h"
+
 #include "../support/aborts.h"
-#include "../support/family.h"
-#include "socket/Socket.h"
 
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-static Socket_T a, b;
-
-static void pair(void) { SocketPair_new(SOCK_STREAM, &a, &b); }
-
-static void unpair(void) {
-    Socket_free(&a);
-    Socket_free(&b);
-    CHECK_INT(Socket_debug_live_count(), 0);
-}
 
 TEST(a_call_that_would_block_says_so) {
     pair();
@@ -196,23 +182,6 @@ TEST(two_threads_send_and_receive_on_one_tcp_socket) {
     tcp_pair();
     both_directions();
     unpair();
-}
-
-static void do_nothing(int signal) { (void)signal; }
-
-struct interrupted {
-    pthread_t thread;
-    volatile int done;
-};
-
-/* Sends signals until the other thread has had one; the first may come before it waits. */
-static void *interrupt(void *arg) {
-    struct interrupted *it = arg;
-    while (!it->done) {
-        pthread_kill(it->thread, SIGUSR1);
-        usleep(1000);
-    }
-    return NULL;
 }
 
 TEST(a_signal_ends_a_receive) {

@@ -1,7 +1,7 @@
 /* Socket.h: what a handle is: made, freed, freed again, and never taken for another. */
 #include "../harness.h"
 #include "../support/aborts.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "socket/Socket.h"
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* Socket.h: lookups for a socket that nobody waits for. */
 #include "../harness.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "dns/SocketDNS.h"
 #include "socket/Socket.h"
 

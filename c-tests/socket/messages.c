@@ -1,24 +1,11 @@
 /* Socket.h: files, messages, looks ahead, bytes from socket to socket. SocketIO.h without TLS. */
-#include "../harness.h"
+#include "sockets.h"
+
 #include "../support/aborts.h"
-#include "../support/family.h"
-#include "socket/Socket.h"
 #include "socket/SocketIO.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-static Socket_T a, b;
-
-static void pair(void) { SocketPair_new(SOCK_STREAM, &a, &b); }
-
-static void unpair(void) {
-    Socket_free(&a);
-    Socket_free(&b);
-    CHECK_INT(Socket_debug_live_count(), 0);
-}
 
 /* An open file of so many bytes of the pattern. */
 static int pattern_file(size_t size) {

@@ -1,6 +1,6 @@
 /* Socket.h: names that have several addresses, that nobody answers for, that take too long. */
 #include "../harness.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "core/SocketEvent.h"
 #include "dns_cares.h"
 #include "socket/Socket.h"

@@ -1,7 +1,7 @@
 /* Socket.h: options, time-outs, state and what is counted. */
 #include "../harness.h"
 #include "../support/aborts.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "core/SocketUtil.h"
 #include "socket/Socket.h"
 

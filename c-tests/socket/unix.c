@@ -1,7 +1,7 @@
 /* Socket.h: Unix sockets by path and by abstract name, their peers, and descriptors that travel over them. */
 #include "../harness.h"
 #include "../support/aborts.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "socket/Socket.h"
 
 #include <pthread.h>

@@ -48,12 +48,12 @@ TEST(an_arena_that_gives_no_more_leaves_it_as_it_was) {
     char out[8];
     SocketBuf_T buf = new_buf(512);
     SocketBuf_write(buf, "abc", 3);
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, ENOMEM, SocketBuf_reserve(buf, (size_t)-1));
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, ENOMEM, SocketBuf_reserve(buf, (size_t)300 * 1024 * 1024));
+    CHECK_RAISES_ERRNO(SocketBuf_reserve(buf, (size_t)-1), SocketBuf_Failed, ENOMEM);
+    CHECK_RAISES_ERRNO(SocketBuf_reserve(buf, (size_t)300 * 1024 * 1024), SocketBuf_Failed, ENOMEM);
     CHECK_INT(SocketBuf_ensure(buf, (size_t)300 * 1024 * 1024), 0);
     SocketConfig_set_max_memory(SocketConfig_get_memory_used());
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, ENOMEM, SocketBuf_reserve(buf, 4 * 1024 * 1024));
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, ENOMEM, SocketBuf_new(new_arena(), 4096));
+    CHECK_RAISES_ERRNO(SocketBuf_reserve(buf, 4 * 1024 * 1024), SocketBuf_Failed, ENOMEM);
+    CHECK_RAISES_ERRNO(SocketBuf_new(new_arena(), 4096), SocketBuf_Failed, ENOMEM);
     SocketConfig_set_max_memory(0);
     CHECK_INT(SocketBuf_read(buf, out, sizeof out), 3);
     CHECK_MEM(out, "abc", 3);
@@ -71,7 +71,7 @@ TEST(content_and_room_come_in_pieces) {
     char *to = SocketBuf_writeptr(buf, &room);
     CHECK_PTR_NOT_NULL(to);
     memcpy(to, data, room);
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_written(buf, room + 1));
+    CHECK_RAISES_ERRNO(SocketBuf_written(buf, room + 1), SocketBuf_Failed, EINVAL);
     SocketBuf_written(buf, room);
     CHECK_INT(SocketBuf_available(buf), room);
     SocketBuf_write(buf, data + room, 512 - room);
@@ -85,8 +85,8 @@ TEST(content_and_room_come_in_pieces) {
     CHECK_MEM(from, data, 512);
     CHECK_INT(SocketBuf_read(buf, out, 512), 512);
     CHECK_MEM(out, data, 512);
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_readptr(buf, NULL));
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_writeptr(buf, NULL));
+    CHECK_RAISES_ERRNO(SocketBuf_readptr(buf, NULL), SocketBuf_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketBuf_writeptr(buf, NULL), SocketBuf_Failed, EINVAL);
 }
 
 TEST(bytes_are_found_round_the_corner_too) {
@@ -103,7 +103,7 @@ TEST(bytes_are_found_round_the_corner_too) {
         CHECK_INT(SocketBuf_find(buf, "", 0), 0);
         CHECK_INT(SocketBuf_find(buf, NULL, 0), 0);
     }
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_find(new_buf(512), NULL, 1));
+    CHECK_RAISES_ERRNO(SocketBuf_find(new_buf(512), NULL, 1), SocketBuf_Failed, EINVAL);
 }
 
 TEST(lines_come_whole) {
@@ -130,8 +130,8 @@ TEST(lines_come_whole) {
     SocketBuf_write(buf, "x\n", 2);
     CHECK_INT(SocketBuf_readline(buf, line, 1), 0);
     CHECK_INT(SocketBuf_available(buf), 2);
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_readline(buf, NULL, 5));
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_readline(buf, line, 0));
+    CHECK_RAISES_ERRNO(SocketBuf_readline(buf, NULL, 5), SocketBuf_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketBuf_readline(buf, line, 0), SocketBuf_Failed, EINVAL);
 }
 
 TEST(vectors_are_filled_in_order) {
@@ -149,12 +149,12 @@ TEST(vectors_are_filled_in_order) {
     CHECK_INT(SocketBuf_writev(buf, large, 2), 512);
     CHECK_INT(SocketBuf_full(buf), 1);
     struct iovec wrong = {NULL, 1};
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_writev(buf, &wrong, 1));
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_readv(buf, &wrong, 1));
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_readv(buf, to, -1));
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_readv(buf, NULL, 1));
+    CHECK_RAISES_ERRNO(SocketBuf_writev(buf, &wrong, 1), SocketBuf_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketBuf_readv(buf, &wrong, 1), SocketBuf_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketBuf_readv(buf, to, -1), SocketBuf_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketBuf_readv(buf, NULL, 1), SocketBuf_Failed, EINVAL);
     struct iovec overflow[2] = {{data, SIZE_MAX / 2}, {data, SIZE_MAX / 2 + 2}};
-    CHECK_RAISES_ERRNO(SocketBuf_Failed, EINVAL, SocketBuf_writev(buf, overflow, 2));
+    CHECK_RAISES_ERRNO(SocketBuf_writev(buf, overflow, 2), SocketBuf_Failed, EINVAL);
 }
 
 TEST_MAIN

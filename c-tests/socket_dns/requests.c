@@ -2,6 +2,7 @@
  * requests.c - dns/SocketDNS.h: requests that are asked for, requests with a callback, what cannot be asked.
  */
 #include "../harness.h"
+#include "../support/raises.h"
 
 #include "dns/SocketDNS.h"
 #include "dns_cares.h"
@@ -156,37 +157,27 @@ TEST(a_name_is_waited_for) {
     SocketDNS_free(&dns);
 }
 
-/* The message of what `call` raises; it must be a SocketDNS_Failed. */
-#define RAISES(call)                                                                                                   \
-    do {                                                                                                               \
-        volatile int raised = 0;                                                                                       \
-        TRY { call; }                                                                                                  \
-        EXCEPT(SocketDNS_Failed) { raised = 1; }                                                                       \
-        END_TRY;                                                                                                       \
-        CHECK_INT(raised, 1);                                                                                          \
-    } while (0)
-
 TEST(what_cannot_be_asked_raises) {
     static char host[257];
     memset(host, 'a', sizeof host - 1);
     SocketDNS_T dns = SocketDNS_new();
     struct addrinfo numeric = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
-    RAISES(SocketDNS_resolve(dns, "", 1, NULL, NULL));
+    CHECK_RAISES(SocketDNS_resolve(dns, "", 1, NULL, NULL), SocketDNS_Failed);
     CHECK_INT(errno, EINVAL);
-    RAISES(SocketDNS_resolve(dns, host, 1, NULL, NULL));
-    RAISES(SocketDNS_resolve(dns, "localhost", -1, NULL, NULL));
-    RAISES(SocketDNS_resolve(dns, "localhost", 65536, hear, NULL));
-    RAISES(SocketDNS_resolve_sync(dns, "no..name", 1, NULL, 0));
-    RAISES(SocketDNS_resolve_sync(dns, "localhost", 1, &numeric, 0));
-    RAISES(SocketDNS_create_completed_request(dns, NULL, 1));
+    CHECK_RAISES(SocketDNS_resolve(dns, host, 1, NULL, NULL), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_resolve(dns, "localhost", -1, NULL, NULL), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_resolve(dns, "localhost", 65536, hear, NULL), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_resolve_sync(dns, "no..name", 1, NULL, 0), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_resolve_sync(dns, "localhost", 1, &numeric, 0), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_create_completed_request(dns, NULL, 1), SocketDNS_Failed);
     SocketDNS_T gone = dns;
     SocketDNS_free(&dns);
-    RAISES(SocketDNS_resolve(NULL, "localhost", 1, NULL, NULL));
-    RAISES(SocketDNS_resolve(gone, "localhost", 1, NULL, NULL));
-    RAISES(SocketDNS_pollfd(gone));
-    RAISES(SocketDNS_check(gone));
-    RAISES(SocketDNS_settimeout(gone, 1));
-    RAISES(SocketDNS_request_settimeout(gone, NULL, 1));
+    CHECK_RAISES(SocketDNS_resolve(NULL, "localhost", 1, NULL, NULL), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_resolve(gone, "localhost", 1, NULL, NULL), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_pollfd(gone), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_check(gone), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_settimeout(gone, 1), SocketDNS_Failed);
+    CHECK_RAISES(SocketDNS_request_settimeout(gone, NULL, 1), SocketDNS_Failed);
 }
 
 TEST(a_list_makes_a_request_that_is_over) {

@@ -4,6 +4,7 @@
 #include "core/SocketEvent.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 
 TEST(a_set_tells_what_is_ready_and_gives_back_the_data) {
     int fds = fd_count();

@@ -3,7 +3,7 @@
 #define NETCONN_TESTS_POLLS_H
 
 #include "../support/aborts.h"
-#include "../support/family.h"
+#include "../support/raises.h"
 #include "poll/SocketPoll.h"
 #include "socket/Socket.h"
 

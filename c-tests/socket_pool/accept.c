@@ -125,10 +125,10 @@ TEST(a_rate_is_kept) {
     CHECK_PTR_NOT_NULL(sockets[n] = SocketPool_accept_limited(pool, listener));
     free_all(sockets, n + 1);
     free_all(clients, 16);
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_accept_limited(pool, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_accept_limited(NULL, listener));
+    CHECK_RAISES_ERRNO(SocketPool_accept_limited(pool, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_accept_limited(NULL, listener), SocketPool_Failed, EINVAL);
     Socket_T no_listener = new_socket(NULL);
-    CHECK_RAISES(Socket_Failed, SocketPool_accept_limited(pool, no_listener));
+    CHECK_RAISES(SocketPool_accept_limited(pool, no_listener), Socket_Failed);
     Socket_free(&no_listener);
 }
 

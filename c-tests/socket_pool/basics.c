@@ -17,11 +17,11 @@ static Socket_T socket_of_test(void) {
 
 TEST(a_pool_has_bounds) {
     Arena_T arena = new_arena();
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_new(NULL, 10, 1024));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_new(arena, 0, 1024));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_new(arena, 10001, 1024));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_new(arena, 10, 511));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_new(arena, 10, 1024 * 1024 + 1));
+    CHECK_RAISES_ERRNO(SocketPool_new(NULL, 10, 1024), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_new(arena, 0, 1024), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_new(arena, 10001, 1024), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_new(arena, 10, 511), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_new(arena, 10, 1024 * 1024 + 1), SocketPool_Failed, EINVAL);
     SocketPool_T pool = SocketPool_new(arena, 10000, 512);
     CHECK_INT(SocketPool_count(pool), 0);
     SocketPool_free(&pool);
@@ -33,13 +33,13 @@ TEST(a_pool_has_bounds) {
 TEST(an_arena_that_gives_no_more_fails_the_pool) {
     Arena_T arena = new_arena();
     SocketConfig_set_max_memory(SocketConfig_get_memory_used() + 4096);
-    CHECK_RAISES_ERRNO(SocketPool_Failed, ENOMEM, SocketPool_new(arena, 1000, 8192));
+    CHECK_RAISES_ERRNO(SocketPool_new(arena, 1000, 8192), SocketPool_Failed, ENOMEM);
     SocketConfig_set_max_memory(0);
     SocketPool_T pool = new_pool(2);
     Socket_T socket = socket_of_test();
     SocketPool_set_bufsize(pool, 1024 * 1024);
     SocketConfig_set_max_memory(SocketConfig_get_memory_used());
-    CHECK_RAISES_ERRNO(SocketPool_Failed, ENOMEM, SocketPool_add(pool, socket));
+    CHECK_RAISES_ERRNO(SocketPool_add(pool, socket), SocketPool_Failed, ENOMEM);
     CHECK_INT(SocketPool_count(pool), 0);
     SocketConfig_set_max_memory(0);
     CHECK_PTR_NOT_NULL(SocketPool_add(pool, socket));
@@ -128,13 +128,13 @@ TEST(a_full_pool_takes_none) {
 TEST(null_is_no_argument) {
     SocketPool_T pool = new_pool(2);
     Socket_T socket = socket_of_test();
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_add(NULL, socket));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_add(pool, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_get(NULL, socket));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_get(pool, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_remove(NULL, socket));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_remove(pool, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_foreach(pool, NULL, NULL));
+    CHECK_RAISES_ERRNO(SocketPool_add(NULL, socket), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_add(pool, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_get(NULL, socket), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_get(pool, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_remove(NULL, socket), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_remove(pool, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_foreach(pool, NULL, NULL), SocketPool_Failed, EINVAL);
     SocketPool_cleanup(NULL, 0);
 }
 
@@ -163,7 +163,7 @@ TEST(cleaning_up_frees_sockets) {
     for (int i = 0; i < 3; i++) {
         SocketPool_remove(pool, sockets[i]);
         CHECK_PTR_NULL(SocketPool_get(pool, sockets[i]));
-        CHECK_RAISES_ERRNO(SocketPool_Failed, EBADF, SocketPool_add(pool, sockets[i]));
+        CHECK_RAISES_ERRNO(SocketPool_add(pool, sockets[i]), SocketPool_Failed, EBADF);
         Socket_free(&sockets[i]);
         CHECK_PTR_NULL(sockets[i]);
     }

@@ -40,7 +40,7 @@ TEST(each_is_shown_in_the_order_of_adding) {
     CHECK_INT(calls, 5);
     for (int i = 0; i < 5; i++) CHECK_PTR(Connection_socket(seen[i]), sockets[order[i]]);
     calls = 0, raise_in = 2;
-    CHECK_RAISES_SAYING(Own, "a callback's own", SocketPool_foreach(pool, see, &calls));
+    CHECK_RAISES_SAYING(SocketPool_foreach(pool, see, &calls), Own, "a callback's own");
     CHECK_INT(calls, 2);
     CHECK_INT(SocketPool_count(pool), 5);
     empty();
@@ -97,7 +97,7 @@ TEST(who_is_asked_may_refuse) {
     CHECK_PTR_NULL(SocketPool_get(pool, sockets[0]));
     CHECK_INT(calls, 2);
     raise_in = 1;
-    CHECK_RAISES_SAYING(Own, "a callback's own", SocketPool_get(pool, sockets[1]));
+    CHECK_RAISES_SAYING(SocketPool_get(pool, sockets[1]), Own, "a callback's own");
     CHECK_INT(SocketPool_count(pool), 1);
     SocketPool_set_validation_callback(pool, NULL, NULL);
     CHECK_PTR_NOT_NULL(SocketPool_get(pool, sockets[1]));
@@ -141,10 +141,10 @@ TEST(connections_are_looked_for) {
     for (int i = 0; i < 3; i++) CHECK_PTR(Connection_socket(out[i]), sockets[2 * i + 1]);
     CHECK_INT(SocketPool_filter(pool, is_odd, NULL, out, 4), 4);
     CHECK_INT(SocketPool_filter(pool, is_odd, NULL, NULL, 0), 0);
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_filter(pool, is_odd, NULL, NULL, 1));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_find(pool, NULL, NULL));
+    CHECK_RAISES_ERRNO(SocketPool_filter(pool, is_odd, NULL, NULL, 1), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_find(pool, NULL, NULL), SocketPool_Failed, EINVAL);
     raise_in = 1;
-    CHECK_RAISES_SAYING(Own, "a callback's own", SocketPool_find(pool, is_odd, NULL));
+    CHECK_RAISES_SAYING(SocketPool_find(pool, is_odd, NULL), Own, "a callback's own");
     empty();
 }
 
@@ -171,12 +171,12 @@ TEST(a_pool_is_resized) {
     for (int i = 4; i < 6; i++) CHECK_PTR_NOT_NULL(SocketPool_add(pool, sockets[i] = new_socket(NULL)));
     CHECK_PTR_NULL(SocketPool_add(pool, sockets[6] = new_socket(NULL)));
     raise_in = 1;
-    CHECK_RAISES_SAYING(Own, "a callback's own", SocketPool_resize(pool, 2));
+    CHECK_RAISES_SAYING(SocketPool_resize(pool, 2), Own, "a callback's own");
     CHECK_INT(SocketPool_count(pool), 6);
     SocketPool_set_pre_resize_callback(pool, NULL, NULL);
     SocketPool_set_resize_callback(pool, resized, &calls);
     calls = 0;
-    CHECK_RAISES_SAYING(Own, "a callback's own", SocketPool_resize(pool, 2));
+    CHECK_RAISES_SAYING(SocketPool_resize(pool, 2), Own, "a callback's own");
     CHECK_INT(sizes[0], 6);
     CHECK_INT(sizes[1], 2);
     CHECK_INT(sizes[2], 2);
@@ -213,7 +213,7 @@ TEST(who_is_about_to_go_is_shown) {
     SocketPool_cleanup(pool, 1000);
     CHECK_INT(calls, 0);
     raise_in = 1;
-    CHECK_RAISES_SAYING(Own, "a callback's own", SocketPool_cleanup(pool, 0));
+    CHECK_RAISES_SAYING(SocketPool_cleanup(pool, 0), Own, "a callback's own");
     CHECK_INT(SocketPool_count(pool), 3);
     raise_in = 0;
     SocketPool_cleanup(pool, 0);

@@ -224,13 +224,13 @@ TEST(wrong_arguments_are_refused) {
     memset(host, 'a', sizeof host - 1);
     host[sizeof host - 1] = '\0';
     pool = new_pool(3);
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_connect_async(NULL, "127.0.0.1", 80, hear, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_connect_async(pool, NULL, 80, hear, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_connect_async(pool, host, 80, hear, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_connect_async(pool, "", 80, hear, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_connect_async(pool, "127.0.0.1", 0, hear, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_connect_async(pool, "127.0.0.1", 65536, hear, NULL));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_connect_async(pool, "127.0.0.1", 80, NULL, NULL));
+    CHECK_RAISES_ERRNO(SocketPool_connect_async(NULL, "127.0.0.1", 80, hear, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_connect_async(pool, NULL, 80, hear, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_connect_async(pool, host, 80, hear, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_connect_async(pool, "", 80, hear, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_connect_async(pool, "127.0.0.1", 0, hear, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_connect_async(pool, "127.0.0.1", 65536, hear, NULL), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_connect_async(pool, "127.0.0.1", 80, NULL, NULL), SocketPool_Failed, EINVAL);
     CHECK_INT(calls, 0);
 }
 
@@ -258,15 +258,15 @@ TEST(a_connection_is_prepared) {
     CHECK_INT(getsockopt(Socket_fd(socket), SOL_SOCKET, SO_DOMAIN, &domain, &size), 0);
     CHECK_INT(domain, AF_INET6);
     Socket_free(&socket);
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_prepare_connection(NULL, dns, "h", 1, &socket, &request));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_prepare_connection(pool, NULL, "h", 1, &socket, &request));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_prepare_connection(pool, dns, NULL, 1, &socket, &request));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_prepare_connection(pool, dns, "h", 0, &socket, &request));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_prepare_connection(pool, dns, "h", 1, NULL, &request));
-    CHECK_RAISES_ERRNO(SocketPool_Failed, EINVAL, SocketPool_prepare_connection(pool, dns, "h", 1, &socket, NULL));
+    CHECK_RAISES_ERRNO(SocketPool_prepare_connection(NULL, dns, "h", 1, &socket, &request), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_prepare_connection(pool, NULL, "h", 1, &socket, &request), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_prepare_connection(pool, dns, NULL, 1, &socket, &request), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_prepare_connection(pool, dns, "h", 0, &socket, &request), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_prepare_connection(pool, dns, "h", 1, NULL, &request), SocketPool_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketPool_prepare_connection(pool, dns, "h", 1, &socket, NULL), SocketPool_Failed, EINVAL);
     SocketDNS_T stale = dns;
     SocketDNS_free(&dns);
-    CHECK_RAISES(SocketDNS_Failed, SocketPool_prepare_connection(pool, stale, "127.0.0.1", 1, &socket, &request));
+    CHECK_RAISES(SocketPool_prepare_connection(pool, stale, "127.0.0.1", 1, &socket, &request), SocketDNS_Failed);
     CHECK_INT(Socket_debug_live_count(), live);
 }
 

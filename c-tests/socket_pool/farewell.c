@@ -27,7 +27,7 @@ FOR_BOTH_VERSIONS(who_is_removed_says_so) {
     SocketPool_remove(pool, pair.client);
     check_notified(pair.server);
     /* Nothing goes in the clear over what was TLS; what the peer still says can be read. */
-    CHECK_RAISES_SAYING(Socket_Closed, "", Socket_send(pair.client, "x", 1));
+    CHECK_RAISES_SAYING(Socket_send(pair.client, "x", 1), Socket_Closed, "");
     CHECK_INT(Socket_send(pair.server, "bye", 3), 3);
     char bytes[4];
     await_bytes(pair.client);

@@ -121,17 +121,17 @@ TEST(what_a_callback_raises_comes_out_of_the_call) {
     struct peer *peer = PEER(.serve = serve_echo);
     conn = make(peer_port(peer), raise);
     last = RECONNECT_CONNECTING;
-    RAISES(No_Luck, SocketReconnect_connect(conn));
+    CHECK_RAISES(SocketReconnect_connect(conn), No_Luck);
     /* The attempt was begun all the same. */
     last = (SocketReconnect_State)-1;
     go_until(conn, RECONNECT_CONNECTED);
     echo(conn, "on");
     last = RECONNECT_DISCONNECTED;
-    RAISES(No_Luck, SocketReconnect_disconnect(conn));
+    CHECK_RAISES(SocketReconnect_disconnect(conn), No_Luck);
     CHECK_INT(SocketReconnect_state(conn), RECONNECT_DISCONNECTED);
     last = RECONNECT_CONNECTED;
     SocketReconnect_connect(conn);
-    RAISES(No_Luck, go_until(conn, RECONNECT_BACKOFF));
+    CHECK_RAISES(go_until(conn, RECONNECT_BACKOFF), No_Luck);
     CHECK_INT(SocketReconnect_isconnected(conn), 1);
     echo(conn, "and on");
     SocketReconnect_free(&conn);
@@ -146,7 +146,7 @@ static void free_and_raise(SocketReconnect_T self, SocketReconnect_State before,
 TEST(a_callback_frees_and_raises) {
     struct peer *peer = PEER(.serve = serve_echo);
     conn = make(peer_port(peer), free_and_raise);
-    RAISES(No_Luck, SocketReconnect_connect(conn));
+    CHECK_RAISES(SocketReconnect_connect(conn), No_Luck);
     CHECK_PTR_NULL(conn);
 }
 
@@ -163,7 +163,7 @@ TEST(an_examination_that_raises_says_nothing_against_the_connection) {
     conn = SocketReconnect_new("127.0.0.1", peer_port_number(peer), &policy, NULL, NULL);
     SocketReconnect_set_health_check(conn, raise_in_examination);
     SocketReconnect_connect(conn);
-    RAISES(No_Luck, go_until(conn, RECONNECT_BACKOFF));
+    CHECK_RAISES(go_until(conn, RECONNECT_BACKOFF), No_Luck);
     CHECK_INT(SocketReconnect_isconnected(conn), 1);
     SocketReconnect_free(&conn);
 }

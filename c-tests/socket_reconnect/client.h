@@ -6,9 +6,8 @@
 
 #include "../harness.h"
 #include "../support/peers.h"
+#include "../support/raises.h"
 
-#include "core/Except.h"
-#include "core/SocketError.h"
 #include "socket/SocketReconnect.h"
 
 #include <poll.h>
@@ -97,15 +96,5 @@ __attribute__((unused)) static void echo(SocketReconnect_T conn, const char *wor
     }
     CHECK_MEM(answer, word, length);
 }
-
-/* `statement` raises this exception. */
-#define RAISES(exception, statement)                                                                                   \
-    do {                                                                                                               \
-        volatile int raised_ = 0;                                                                                      \
-        TRY { statement; }                                                                                             \
-        EXCEPT(exception) { raised_ = 1; }                                                                             \
-        END_TRY;                                                                                                       \
-        CHECK_INT(raised_, 1);                                                                                         \
-    } while (0)
 
 #endif

@@ -6,12 +6,12 @@
 TEST(what_makes_no_client_raises) {
     static char host[257];
     memset(host, 'a', sizeof host - 1);
-    RAISES(SocketReconnect_Failed, SocketReconnect_new(NULL, 1, NULL, NULL, NULL));
+    CHECK_RAISES(SocketReconnect_new(NULL, 1, NULL, NULL, NULL), SocketReconnect_Failed);
     CHECK_INT(errno, EINVAL);
-    RAISES(SocketReconnect_Failed, SocketReconnect_new(host, 1, NULL, NULL, NULL));
-    RAISES(SocketReconnect_Failed, SocketReconnect_new("a", 0, NULL, NULL, NULL));
-    RAISES(SocketReconnect_Failed, SocketReconnect_new("a", -1, NULL, NULL, NULL));
-    RAISES(SocketReconnect_Failed, SocketReconnect_new("a", 65536, NULL, NULL, NULL));
+    CHECK_RAISES(SocketReconnect_new(host, 1, NULL, NULL, NULL), SocketReconnect_Failed);
+    CHECK_RAISES(SocketReconnect_new("a", 0, NULL, NULL, NULL), SocketReconnect_Failed);
+    CHECK_RAISES(SocketReconnect_new("a", -1, NULL, NULL, NULL), SocketReconnect_Failed);
+    CHECK_RAISES(SocketReconnect_new("a", 65536, NULL, NULL, NULL), SocketReconnect_Failed);
     CHECK_CONTAINS(Socket_GetLastError(), "65536");
     host[255] = '\0';
     SocketReconnect_T conn = SocketReconnect_new(host, 65535, NULL, NULL, NULL);

@@ -35,10 +35,10 @@ TEST(what_is_set_for_tls) {
     CHECK_INT(SocketReconnect_is_session_reused(conn), -1);
     SocketReconnect_set_session_resumption(conn, 1);
     SocketReconnect_set_tls(conn, ctx, "one.test.example");
-    RAISES(SocketReconnect_Failed, SocketReconnect_set_tls(conn, ctx, NULL));
-    RAISES(SocketReconnect_Failed, SocketReconnect_set_tls(conn, ctx, ""));
-    RAISES(SocketReconnect_Failed, SocketReconnect_set_tls(conn, ctx, name));
-    RAISES(SocketReconnect_Failed, SocketReconnect_set_tls(conn, NULL, "two.test.example"));
+    CHECK_RAISES(SocketReconnect_set_tls(conn, ctx, NULL), SocketReconnect_Failed);
+    CHECK_RAISES(SocketReconnect_set_tls(conn, ctx, ""), SocketReconnect_Failed);
+    CHECK_RAISES(SocketReconnect_set_tls(conn, ctx, name), SocketReconnect_Failed);
+    CHECK_RAISES(SocketReconnect_set_tls(conn, NULL, "two.test.example"), SocketReconnect_Failed);
     CHECK_INT(SocketReconnect_tls_enabled(conn), 1);
     CHECK_STR(SocketReconnect_get_tls_hostname(conn), "one.test.example");
     SocketReconnect_disconnect(conn);
@@ -47,7 +47,7 @@ TEST(what_is_set_for_tls) {
     SocketReconnect_disable_tls(conn);
     CHECK_INT(SocketReconnect_tls_enabled(conn), 0);
     CHECK_STR(SocketReconnect_get_tls_hostname(conn), NULL);
-    RAISES(SocketReconnect_Failed, SocketReconnect_set_tls(NULL, ctx, "a"));
+    CHECK_RAISES(SocketReconnect_set_tls(NULL, ctx, "a"), SocketReconnect_Failed);
     SocketReconnect_disable_tls(NULL);
     SocketReconnect_set_session_resumption(NULL, 1);
     CHECK_INT(SocketReconnect_tls_enabled(NULL), 0);

@@ -40,27 +40,27 @@ TEST(without_tls_or_a_handshake_nothing_moves) {
     struct iovec piece = {buf, sizeof buf};
     struct pair pair = {0};
     SocketPair_new(SOCK_STREAM, &pair.client, &pair.server);
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_send(pair.client, buf, 3));
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_recv(pair.client, buf, 3));
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_sendfile(pair.client, 0, 0, 3));
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_send(NULL, buf, 3));
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_recv(NULL, buf, 3));
+    CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, buf, 3), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_recv(pair.client, buf, 3), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_sendfile(pair.client, 0, 0, 3), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_send(NULL, buf, 3), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_recv(NULL, buf, 3), SocketTLS_Failed, EINVAL);
     free_pair(&pair);
 
     pair = strangers(TLS1_3_VERSION);
     for (volatile int step = 0; step < 2; step++) {
-        RAISES(SocketTLS_HandshakeFailed, ENOTCONN, Socket_send(pair.client, buf, 3));
-        RAISES(SocketTLS_HandshakeFailed, ENOTCONN, Socket_recv(pair.client, buf, 3));
-        RAISES(SocketTLS_HandshakeFailed, ENOTCONN, Socket_sendv(pair.client, &piece, 1));
-        RAISES(SocketTLS_HandshakeFailed, ENOTCONN, Socket_recvv(pair.client, &piece, 1));
-        RAISES(SocketTLS_Failed, ENOTCONN, SocketTLS_send(pair.client, buf, 3));
-        RAISES(SocketTLS_Failed, ENOTCONN, SocketTLS_recv(pair.client, buf, 3));
-        RAISES(SocketTLS_Failed, ENOTCONN, SocketTLS_sendfile(pair.client, 0, 0, 3));
+        CHECK_RAISES_ERRNO(Socket_send(pair.client, buf, 3), SocketTLS_HandshakeFailed, ENOTCONN);
+        CHECK_RAISES_ERRNO(Socket_recv(pair.client, buf, 3), SocketTLS_HandshakeFailed, ENOTCONN);
+        CHECK_RAISES_ERRNO(Socket_sendv(pair.client, &piece, 1), SocketTLS_HandshakeFailed, ENOTCONN);
+        CHECK_RAISES_ERRNO(Socket_recvv(pair.client, &piece, 1), SocketTLS_HandshakeFailed, ENOTCONN);
+        CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, buf, 3), SocketTLS_Failed, ENOTCONN);
+        CHECK_RAISES_ERRNO(SocketTLS_recv(pair.client, buf, 3), SocketTLS_Failed, ENOTCONN);
+        CHECK_RAISES_ERRNO(SocketTLS_sendfile(pair.client, 0, 0, 3), SocketTLS_Failed, ENOTCONN);
         if (step == 0) CHECK_INT(SocketTLS_handshake(pair.client), TLS_HANDSHAKE_WANT_READ);
     }
     acquaint(&pair);
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_send(pair.client, NULL, 3));
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_recv(pair.client, NULL, 3));
+    CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, NULL, 3), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_recv(pair.client, NULL, 3), SocketTLS_Failed, EINVAL);
     free_pair(&pair);
 }
 
@@ -70,8 +70,8 @@ TEST(more_than_int_max_is_too_long_for_plain_calls_and_clipped_for_others) {
     char *buf = malloc((size_t)INT_MAX + 2);
     if (!buf) SKIP("no room for 2 GiB of addresses");
     memset(buf, 'x', 20000);
-    RAISES(SocketTLS_Failed, EINVAL, Socket_send(pair.client, buf, (size_t)INT_MAX + 1));
-    RAISES(SocketTLS_Failed, EINVAL, Socket_recv(pair.client, buf, (size_t)INT_MAX + 1));
+    CHECK_RAISES_ERRNO(Socket_send(pair.client, buf, (size_t)INT_MAX + 1), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(Socket_recv(pair.client, buf, (size_t)INT_MAX + 1), SocketTLS_Failed, EINVAL);
     CHECK_CMP(SocketTLS_send(pair.client, buf, (size_t)INT_MAX + 1), >, 0);
     await(pair.server, POLLIN);
     CHECK_CMP(SocketTLS_recv(pair.server, buf, (size_t)INT_MAX + 1), >, 0);
@@ -255,7 +255,7 @@ TEST(plain_sendfile_goes_through_tls_too) {
     CHECK_INT(Socket_sendfileall(pair.client, file, &offset, 30000), 30000);
     CHECK_INT(offset, 30000);
     expect_pattern(pair.server, 0, 30000);
-    RAISES(Socket_Failed, EBADF, Socket_sendfile(pair.client, -1, &offset, 10));
+    CHECK_RAISES_ERRNO(Socket_sendfile(pair.client, -1, &offset, 10), Socket_Failed, EBADF);
     close(file);
     free_pair(&pair);
 }
@@ -265,11 +265,11 @@ TEST(calls_for_plain_sockets_alone_are_refused) {
     char byte = 'x';
     struct iovec piece = {&byte, 1};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_sendmsg(pair.client, &message, 0));
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_recvmsg(pair.client, &message, 0));
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_sendfd(pair.client, 0));
+    CHECK_RAISES_ERRNO(Socket_sendmsg(pair.client, &message, 0), Socket_Failed, EOPNOTSUPP);
+    CHECK_RAISES_ERRNO(Socket_recvmsg(pair.client, &message, 0), Socket_Failed, EOPNOTSUPP);
+    CHECK_RAISES_ERRNO(Socket_sendfd(pair.client, 0), Socket_Failed, EOPNOTSUPP);
     int fd;
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_recvfd(pair.client, &fd));
+    CHECK_RAISES_ERRNO(Socket_recvfd(pair.client, &fd), Socket_Failed, EOPNOTSUPP);
     free_pair(&pair);
 }
 
@@ -340,7 +340,7 @@ TEST(the_programs_bytes_are_counted_not_those_of_records) {
     CHECK_INT(stats.send_errors + stats.recv_errors, 0);
     CHECK_CMP(stats.last_recv_time_ms, >, 0);
     CHECK_INT(SocketTLS_shutdown_send(pair.client), 1);
-    RAISES(Socket_Closed, EPIPE, SocketTLS_send(pair.client, buf, 1));
+    CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, buf, 1), Socket_Closed, EPIPE);
     Socket_getstats(pair.client, &stats);
     CHECK_INT(stats.send_errors, 1);
     free_pair(&pair);

@@ -8,10 +8,10 @@ static char buf[20000];
 /* What each kind of receiving call says at an end: exception and errno. */
 #define BOTH_RAISE(socket, plain, plain_errno, tls, tls_errno)                                                         \
     do {                                                                                                               \
-        RAISES(plain, plain_errno, Socket_recv((socket), buf, 10));                                                    \
-        RAISES(tls, tls_errno, SocketTLS_recv((socket), buf, 10));                                                     \
+        CHECK_RAISES_ERRNO(Socket_recv((socket), buf, 10), plain, plain_errno);                                        \
+        CHECK_RAISES_ERRNO(SocketTLS_recv((socket), buf, 10), tls, tls_errno);                                         \
         struct iovec piece_ = {buf, 10};                                                                               \
-        RAISES(plain, plain_errno, Socket_recvv((socket), &piece_, 1));                                                \
+        CHECK_RAISES_ERRNO(Socket_recvv((socket), &piece_, 1), plain, plain_errno);                                    \
     } while (0)
 
 TEST(close_notify_is_the_end_of_what_comes_and_not_of_what_goes) {
@@ -20,8 +20,8 @@ TEST(close_notify_is_the_end_of_what_comes_and_not_of_what_goes) {
         CHECK_INT(SocketTLS_send(pair.server, "last", 4), 4);
         CHECK_INT(SocketTLS_shutdown_send(pair.server), 1);
         CHECK_INT(SocketTLS_shutdown_send(pair.server), 1);
-        RAISES(Socket_Closed, EPIPE, SocketTLS_send(pair.server, "x", 1));
-        RAISES(Socket_Closed, EPIPE, Socket_send(pair.server, "x", 1));
+        CHECK_RAISES_ERRNO(SocketTLS_send(pair.server, "x", 1), Socket_Closed, EPIPE);
+        CHECK_RAISES_ERRNO(Socket_send(pair.server, "x", 1), Socket_Closed, EPIPE);
         CHECK_INT(socket_is_tls_enabled(pair.server), 1);
         expect(pair.client, "last");
         BOTH_RAISE(pair.client, Socket_Closed, ECONNRESET, Socket_Closed, 0);
@@ -40,8 +40,8 @@ TEST(an_end_without_close_notify_is_a_truncation) {
         expect(pair.client, "half");
         BOTH_RAISE(pair.client, Socket_Closed, EPROTO, SocketTLS_Failed, EPROTO);
         CHECK_CONTAINS(Socket_GetLastError(), "close_notify");
-        RAISES(Socket_Closed, EPROTO, Socket_send(pair.client, "x", 1));
-        RAISES(SocketTLS_Failed, EPROTO, SocketTLS_send(pair.client, "x", 1));
+        CHECK_RAISES_ERRNO(Socket_send(pair.client, "x", 1), Socket_Closed, EPROTO);
+        CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, "x", 1), SocketTLS_Failed, EPROTO);
         free_pair(&pair);
     }
 }
@@ -59,14 +59,14 @@ TEST(a_reset_is_told_as_one) {
         struct pair pair = tcp_friends(version);
         reset(&pair);
         BOTH_RAISE(pair.client, Socket_Closed, ECONNRESET, SocketTLS_Failed, ECONNRESET);
-        RAISES(SocketTLS_Failed, ECONNRESET, SocketTLS_send(pair.client, "x", 1));
-        RAISES(Socket_Closed, ECONNRESET, Socket_send(pair.client, "x", 1));
+        CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, "x", 1), SocketTLS_Failed, ECONNRESET);
+        CHECK_RAISES_ERRNO(Socket_send(pair.client, "x", 1), Socket_Closed, ECONNRESET);
         free_pair(&pair);
         /* Also where nothing was received first. */
         pair = tcp_friends(version);
         reset(&pair);
-        RAISES(SocketTLS_Failed, ECONNRESET, SocketTLS_send(pair.client, "x", 1));
-        RAISES(Socket_Closed, ECONNRESET, Socket_send(pair.client, "x", 1));
+        CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, "x", 1), SocketTLS_Failed, ECONNRESET);
+        CHECK_RAISES_ERRNO(Socket_send(pair.client, "x", 1), Socket_Closed, ECONNRESET);
         BOTH_RAISE(pair.client, Socket_Closed, ECONNRESET, SocketTLS_Failed, ECONNRESET);
         free_pair(&pair);
     }
@@ -78,13 +78,13 @@ TEST(a_bad_record_is_a_failure_of_the_protocol) {
         static const char forged[] = "\x17\x03\x03\x00\x20 this has never been encrypted...";
         CHECK_INT(write(Socket_fd(pair.server), forged, 37), 37);
         BOTH_RAISE(pair.client, SocketTLS_Failed, EPROTO, SocketTLS_Failed, EPROTO);
-        RAISES(SocketTLS_Failed, EPROTO, SocketTLS_send(pair.client, "x", 1));
-        RAISES(SocketTLS_Failed, EPROTO, Socket_send(pair.client, "x", 1));
-        RAISES(SocketTLS_ShutdownFailed, EPROTO, SocketTLS_shutdown_send(pair.client));
-        RAISES(SocketTLS_ShutdownFailed, EPROTO, SocketTLS_shutdown(pair.client));
+        CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, "x", 1), SocketTLS_Failed, EPROTO);
+        CHECK_RAISES_ERRNO(Socket_send(pair.client, "x", 1), SocketTLS_Failed, EPROTO);
+        CHECK_RAISES_ERRNO(SocketTLS_shutdown_send(pair.client), SocketTLS_ShutdownFailed, EPROTO);
+        CHECK_RAISES_ERRNO(SocketTLS_shutdown(pair.client), SocketTLS_ShutdownFailed, EPROTO);
         CHECK_INT(socket_is_tls_enabled(pair.client), 0);
         /* The other end hears of it. */
-        RAISES(SocketTLS_Failed, EPROTO, SocketTLS_recv(pair.server, buf, 10));
+        CHECK_RAISES_ERRNO(SocketTLS_recv(pair.server, buf, 10), SocketTLS_Failed, EPROTO);
         free_pair(&pair);
     }
 }
@@ -92,7 +92,7 @@ TEST(a_bad_record_is_a_failure_of_the_protocol) {
 TEST(the_end_of_the_socket_is_none_of_tls) {
     struct pair pair = friends(TLS1_3_VERSION);
     CHECK_INT(shutdown(Socket_fd(pair.client), SHUT_WR), 0);
-    RAISES(SocketTLS_Failed, EPIPE, SocketTLS_send(pair.client, "x", 1));
+    CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, "x", 1), SocketTLS_Failed, EPIPE);
     CHECK_INT(SocketTLS_send(pair.server, "still", 5), 5);
     expect(pair.client, "still");
     WOULD_BLOCK(SocketTLS_recv(pair.client, buf, 10));
@@ -110,7 +110,7 @@ TEST(shutdown_send_waits_for_nothing) {
         free_pair(&pair);
 
         pair = strangers(version);
-        RAISES(SocketTLS_ShutdownFailed, ENOTCONN, SocketTLS_shutdown_send(pair.client));
+        CHECK_RAISES_ERRNO(SocketTLS_shutdown_send(pair.client), SocketTLS_ShutdownFailed, ENOTCONN);
         acquaint(&pair);
         /* On a blocking socket too. */
         while (SocketTLS_send(pair.client, buf, sizeof buf) > 0) {}
@@ -160,8 +160,8 @@ TEST(both_ends_shut_down_and_go_on_in_the_clear) {
             CHECK_INT(recv(Socket_fd(pair.server), buf, 10, MSG_PEEK), 5);
             CHECK_MEM(buf, "plain", 5);
             CHECK_INT(Socket_recv(pair.server, buf, 10), 5);
-            RAISES(SocketTLS_ShutdownFailed, EINVAL, SocketTLS_shutdown(pair.client));
-            RAISES(SocketTLS_Failed, EINVAL, SocketTLS_send(pair.client, "x", 1));
+            CHECK_RAISES_ERRNO(SocketTLS_shutdown(pair.client), SocketTLS_ShutdownFailed, EINVAL);
+            CHECK_RAISES_ERRNO(SocketTLS_send(pair.client, "x", 1), SocketTLS_Failed, EINVAL);
             free_pair(&pair);
         }
     }
@@ -179,9 +179,9 @@ TEST(a_peer_that_does_not_answer_is_waited_for_so_long) {
         struct pair pair = friends(TLS1_3_VERSION);
         if (blocking) block(pair.client);
         set_operation_timeout(pair.client, 30);
-        RAISES(SocketTLS_ShutdownFailed, ETIMEDOUT, SocketTLS_shutdown(pair.client));
+        CHECK_RAISES_ERRNO(SocketTLS_shutdown(pair.client), SocketTLS_ShutdownFailed, ETIMEDOUT);
         CHECK_INT(socket_is_tls_enabled(pair.client), 0);
-        RAISES(Socket_Closed, 0, SocketTLS_recv(pair.server, buf, 10));
+        CHECK_RAISES_ERRNO(SocketTLS_recv(pair.server, buf, 10), Socket_Closed, 0);
         free_pair(&pair);
 
         /* Nor one that cannot be told. */
@@ -189,7 +189,7 @@ TEST(a_peer_that_does_not_answer_is_waited_for_so_long) {
         while (SocketTLS_send(pair.client, buf, sizeof buf) > 0) {}
         if (blocking) block(pair.client);
         set_operation_timeout(pair.client, 30);
-        RAISES(SocketTLS_ShutdownFailed, ETIMEDOUT, SocketTLS_shutdown(pair.client));
+        CHECK_RAISES_ERRNO(SocketTLS_shutdown(pair.client), SocketTLS_ShutdownFailed, ETIMEDOUT);
         free_pair(&pair);
     }
 }
@@ -216,7 +216,7 @@ TEST(an_unfinished_handshake_is_dropped_without_a_word) {
     CHECK_INT(SocketTLS_disable(pair.server), 0);
     CHECK_INT(Socket_send(pair.client, "plain", 5), 5);
     CHECK_INT(Socket_recv(pair.server, buf, 10), 5);
-    RAISES(SocketTLS_ShutdownFailed, EINVAL, SocketTLS_shutdown(NULL));
+    CHECK_RAISES_ERRNO(SocketTLS_shutdown(NULL), SocketTLS_ShutdownFailed, EINVAL);
     free_pair(&pair);
 }
 
@@ -247,7 +247,7 @@ TEST(disable_makes_a_socket_plain_again_and_tls_may_come_back) {
 }
 
 TEST(disable_never_raises_for_what_happened_to_the_connection) {
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_disable(NULL));
+    CHECK_RAISES_ERRNO(SocketTLS_disable(NULL), SocketTLS_Failed, EINVAL);
     struct pair pair = friends(TLS1_3_VERSION);
     Socket_free(&pair.server);
     CHECK_INT(SocketTLS_disable(pair.client), 0);
@@ -281,7 +281,7 @@ TEST(what_was_read_ahead_of_tls_is_received_first) {
         CHECK_INT(SocketTLS_shutdown_send(pair.server), 1);
         CHECK_INT(write(Socket_fd(pair.server), "in the clear", 12), 12);
         expect(pair.client, "tls");
-        RAISES(Socket_Closed, 0, SocketTLS_recv(pair.client, buf, 10));
+        CHECK_RAISES_ERRNO(SocketTLS_recv(pair.client, buf, 10), Socket_Closed, 0);
         CHECK_INT(SocketTLS_disable(pair.client), 1);
         CHECK_INT(Socket_recv(pair.client, buf, 6), 6);
         CHECK_MEM(buf, "in the", 6);

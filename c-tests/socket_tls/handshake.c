@@ -9,22 +9,22 @@ TEST(enable_wants_a_socket_and_a_context_and_does_it_once) {
     SocketPair_new(SOCK_STREAM, &pair.client, &pair.server);
     CHECK_INT(socket_is_tls_enabled(pair.client), 0);
     CHECK_STR(tls_error_buf, "");
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_enable(NULL, pair.trusting));
+    CHECK_RAISES_ERRNO(SocketTLS_enable(NULL, pair.trusting), SocketTLS_Failed, EINVAL);
     CHECK_STR(tls_error_buf, Socket_GetLastError());
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_enable(pair.client, NULL));
+    CHECK_RAISES_ERRNO(SocketTLS_enable(pair.client, NULL), SocketTLS_Failed, EINVAL);
     SocketTLS_enable(pair.client, pair.trusting);
     CHECK_INT(socket_is_tls_enabled(pair.client), 1);
-    RAISES(SocketTLS_Failed, EALREADY, SocketTLS_enable(pair.client, pair.trusting));
+    CHECK_RAISES_ERRNO(SocketTLS_enable(pair.client, pair.trusting), SocketTLS_Failed, EALREADY);
     CHECK_CONTAINS(Socket_GetLastError(), "already");
     CHECK_INT(fcntl(Socket_fd(pair.client), F_GETFL) & O_NONBLOCK, 0);
 
     Socket_T stale = pair.server;
     Socket_free(&pair.server);
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_enable(stale, pair.serving));
-    RAISES(SocketTLS_HandshakeFailed, EINVAL, SocketTLS_handshake(stale));
+    CHECK_RAISES_ERRNO(SocketTLS_enable(stale, pair.serving), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_handshake(stale), SocketTLS_HandshakeFailed, EINVAL);
 
     Socket_T datagrams = Socket_new(AF_INET, SOCK_DGRAM, 0);
-    RAISES(SocketTLS_Failed, EOPNOTSUPP, SocketTLS_enable(datagrams, pair.trusting));
+    CHECK_RAISES_ERRNO(SocketTLS_enable(datagrams, pair.trusting), SocketTLS_Failed, EOPNOTSUPP);
     Socket_free(&datagrams);
     free_pair(&pair);
 }
@@ -33,23 +33,23 @@ TEST(a_hostname_has_labels_and_comes_in_time) {
     struct pair pair = strangers(TLS1_3_VERSION);
     static const char *const bad[] = {"", "under_score", "trailing.", "port:443", "-first", "last-", "two..dots", "with space"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        RAISES(SocketTLS_Failed, EINVAL, SocketTLS_set_hostname(pair.client, bad[i]));
+        CHECK_RAISES_ERRNO(SocketTLS_set_hostname(pair.client, bad[i]), SocketTLS_Failed, EINVAL);
     char long_one[300];
     memset(long_one, 'a', sizeof long_one);
     long_one[64] = 0;
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_set_hostname(pair.client, long_one));
+    CHECK_RAISES_ERRNO(SocketTLS_set_hostname(pair.client, long_one), SocketTLS_Failed, EINVAL);
     long_one[64] = '.';
     for (int i = 60; i < 256; i += 60) long_one[i] = '.';
     long_one[256] = 0;
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_set_hostname(pair.client, long_one));
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_set_hostname(pair.client, NULL));
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_set_hostname(NULL, "localhost"));
+    CHECK_RAISES_ERRNO(SocketTLS_set_hostname(pair.client, long_one), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_set_hostname(pair.client, NULL), SocketTLS_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_set_hostname(NULL, "localhost"), SocketTLS_Failed, EINVAL);
     SocketTLS_set_hostname(pair.client, "127.0.0.1");
     SocketTLS_set_hostname(pair.client, "a.test.example");
     acquaint(&pair);
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_set_hostname(pair.client, "localhost"));
+    CHECK_RAISES_ERRNO(SocketTLS_set_hostname(pair.client, "localhost"), SocketTLS_Failed, EINVAL);
     SocketTLS_disable(pair.client);
-    RAISES(SocketTLS_Failed, EINVAL, SocketTLS_set_hostname(pair.client, "localhost"));
+    CHECK_RAISES_ERRNO(SocketTLS_set_hostname(pair.client, "localhost"), SocketTLS_Failed, EINVAL);
     free_pair(&pair);
 }
 
@@ -77,12 +77,12 @@ TEST(a_handshake_by_steps) {
 
 TEST(programs_that_call_openssl_themselves_get_the_ssl) {
     CHECK_PTR_NULL(socket_get_ssl(NULL));
-    RAISES(Socket_Failed, EINVAL, socket_validate_tls_ready(NULL));
+    CHECK_RAISES_ERRNO(socket_validate_tls_ready(NULL), Socket_Failed, EINVAL);
     struct pair pair = strangers(TLS1_3_VERSION);
     SSL *ssl = socket_get_ssl(pair.client);
     CHECK_PTR_NOT_NULL(ssl);
     CHECK_INT(SSL_get_fd(ssl), Socket_fd(pair.client));
-    RAISES(SocketTLS_HandshakeFailed, ENOTCONN, socket_validate_tls_ready(pair.client));
+    CHECK_RAISES_ERRNO(socket_validate_tls_ready(pair.client), SocketTLS_HandshakeFailed, ENOTCONN);
     acquaint(&pair);
     CHECK_PTR(socket_validate_tls_ready(pair.client), ssl);
     CHECK_INT(SSL_write(ssl, "direct", 6), 6);
@@ -97,7 +97,7 @@ TEST(programs_that_call_openssl_themselves_get_the_ssl) {
     while ((n = SSL_write(ssl, load, sizeof load)) > 0) {}
     CHECK_INT(SSL_get_error(ssl, n), SSL_ERROR_WANT_WRITE);
     SocketTLS_disable(pair.server);
-    RAISES(Socket_Failed, EINVAL, socket_validate_tls_ready(pair.server));
+    CHECK_RAISES_ERRNO(socket_validate_tls_ready(pair.server), Socket_Failed, EINVAL);
     CHECK_PTR_NULL(socket_get_ssl(pair.server));
     free_pair(&pair);
 }
@@ -182,12 +182,12 @@ TEST(the_contexts_time_out_counts_where_the_socket_has_none) {
 TEST(without_tls_there_is_no_handshake) {
     struct pair pair = {0};
     SocketPair_new(SOCK_STREAM, &pair.client, &pair.server);
-    RAISES(SocketTLS_HandshakeFailed, EINVAL, SocketTLS_handshake(pair.client));
-    RAISES(SocketTLS_HandshakeFailed, EINVAL, SocketTLS_handshake_loop(pair.client, 10));
-    RAISES(SocketTLS_HandshakeFailed, EINVAL, SocketTLS_handshake_loop_ex(pair.client, 10, 1));
-    RAISES(SocketTLS_HandshakeFailed, EINVAL, SocketTLS_handshake_auto(pair.client));
-    RAISES(SocketTLS_HandshakeFailed, EINVAL, SocketTLS_handshake(NULL));
-    RAISES(SocketTLS_HandshakeFailed, EINVAL, SocketTLS_handshake_loop(NULL, 0));
+    CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.client), SocketTLS_HandshakeFailed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_handshake_loop(pair.client, 10), SocketTLS_HandshakeFailed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_handshake_loop_ex(pair.client, 10, 1), SocketTLS_HandshakeFailed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_handshake_auto(pair.client), SocketTLS_HandshakeFailed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_handshake(NULL), SocketTLS_HandshakeFailed, EINVAL);
+    CHECK_RAISES_ERRNO(SocketTLS_handshake_loop(NULL, 0), SocketTLS_HandshakeFailed, EINVAL);
     CHECK_INT(socket_tls_want_read(pair.client), 0);
     CHECK_INT(socket_tls_want_write(pair.client), 0);
     free_pair(&pair);
@@ -201,7 +201,7 @@ TEST(a_client_that_verifies_needs_a_hostname) {
     unblock(pair.server);
     SocketTLS_enable(pair.client, pair.trusting);
     SocketTLS_enable(pair.server, pair.serving);
-    RAISES(SocketTLS_HandshakeFailed, EINVAL, SocketTLS_handshake(pair.client));
+    CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.client), SocketTLS_HandshakeFailed, EINVAL);
     CHECK_INT(SocketTLS_handshake_loop(pair.client, 10), TLS_HANDSHAKE_ERROR);
     CHECK_INT(errno, EINVAL);
     SocketTLS_set_hostname(pair.client, "localhost");
@@ -209,35 +209,20 @@ TEST(a_client_that_verifies_needs_a_hostname) {
     free_pair(&pair);
 }
 
-/* Steps on both ends until the client's raises; what errno it comes with. */
-static int fail(struct pair *pair) {
-    volatile int error = -1;
-    for (volatile int round = 0; error == -1; round++) {
-        CHECK_CMP(round, <, 1000);
-        TRY { SocketTLS_handshake(pair->client); }
-        EXCEPT(SocketTLS_HandshakeFailed) { error = errno; }
-        END_TRY;
-        TRY { SocketTLS_handshake(pair->server); }
-        EXCEPT(SocketTLS_HandshakeFailed) {}
-        END_TRY;
-    }
-    return error;
-}
-
 TEST(a_certificate_that_is_refused_ends_the_handshake_for_good) {
     EACH_VERSION(version) {
         struct pair pair = strangers(version);
         SocketTLS_set_hostname(pair.client, "elsewhere.example");
-        CHECK_INT(fail(&pair), EPROTO);
-        RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(pair.client));
+        CHECK_INT(failed_handshake(&pair), EPROTO);
+        CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.client), SocketTLS_HandshakeFailed, EPROTO);
         CHECK_CONTAINS(Socket_GetLastError(), "elsewhere.example");
         CHECK_INT(SocketTLS_handshake_loop(pair.client, 10), TLS_HANDSHAKE_ERROR);
         CHECK_INT(errno, EPROTO);
         char byte = 'x';
-        RAISES(SocketTLS_HandshakeFailed, EPROTO, Socket_send(pair.client, &byte, 1));
-        RAISES(SocketTLS_Failed, EPROTO, SocketTLS_recv(pair.client, &byte, 1));
+        CHECK_RAISES_ERRNO(Socket_send(pair.client, &byte, 1), SocketTLS_HandshakeFailed, EPROTO);
+        CHECK_RAISES_ERRNO(SocketTLS_recv(pair.client, &byte, 1), SocketTLS_Failed, EPROTO);
         /* The server hears why. */
-        RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(pair.server));
+        CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.server), SocketTLS_HandshakeFailed, EPROTO);
         CHECK_INT(socket_is_tls_enabled(pair.client), 1);
         SocketTLS_shutdown(pair.client);
         CHECK_INT(socket_is_tls_enabled(pair.client), 0);
@@ -287,9 +272,9 @@ TEST(a_lost_connection_and_nonsense_fail_the_handshake) {
         if (nonsense) CHECK_INT(write(Socket_fd(pair.server), "HTTP/1.1 400 Bad Request\r\n\r\n", 28), 28);
         Socket_free(&pair.server);
         if (nonsense)
-            RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(pair.client));
+            CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.client), SocketTLS_HandshakeFailed, EPROTO);
         else
-            RAISES(SocketTLS_HandshakeFailed, ECONNRESET, SocketTLS_handshake(pair.client));
+            CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.client), SocketTLS_HandshakeFailed, ECONNRESET);
         CHECK_INT(SocketTLS_handshake_auto(pair.client), TLS_HANDSHAKE_ERROR);
         free_pair(&pair);
     }
@@ -320,7 +305,7 @@ TEST(a_callback_may_free_the_socket) {
         SocketTLS_set_hostname(pair.client, "localhost");
         CHECK_INT(SocketTLS_handshake(client), TLS_HANDSHAKE_WANT_READ);
         CHECK_INT(SocketTLS_handshake(pair.server), TLS_HANDSHAKE_WANT_READ);
-        RAISES(SocketTLS_HandshakeFailed, ECANCELED, SocketTLS_handshake(client));
+        CHECK_RAISES_ERRNO(SocketTLS_handshake(client), SocketTLS_HandshakeFailed, ECANCELED);
         CHECK_PTR_NULL(pair.client);
         free_pair(&pair);
     }
@@ -330,8 +315,8 @@ static int disable_and_ask(int ok, X509_STORE_CTX *store, SocketTLSContext_T ctx
     (void)ok, (void)store, (void)ctx;
     if (!socket_is_tls_enabled(socket)) return 1;
     char byte = 'x';
-    RAISES(SocketTLS_HandshakeFailed, EBUSY, SocketTLS_handshake(socket));
-    RAISES(SocketTLS_Failed, ENOTCONN, SocketTLS_send(socket, &byte, 1));
+    CHECK_RAISES_ERRNO(SocketTLS_handshake(socket), SocketTLS_HandshakeFailed, EBUSY);
+    CHECK_RAISES_ERRNO(SocketTLS_send(socket, &byte, 1), SocketTLS_Failed, ENOTCONN);
     if (arg) CHECK_INT(SocketTLS_disable(socket), 0);
     return 1;
 }
@@ -346,7 +331,7 @@ TEST(a_callback_finds_the_socket_busy_and_may_take_tls_off) {
         SocketTLSContext_set_verify_callback(pair.trusting, disable_and_ask, off ? &pair : NULL);
         enable_pair(&pair);
         if (off) {
-            CHECK_INT(fail(&pair), ECANCELED);
+            CHECK_INT(failed_handshake(&pair), ECANCELED);
             CHECK_INT(socket_is_tls_enabled(pair.client), 0);
         } else {
             acquaint(&pair);
@@ -386,8 +371,8 @@ TEST(what_a_callback_raises_is_raised_again) {
         }
         END_TRY;
         CHECK_INT(caught, 1);
-        RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(pair.server));
-        RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(pair.client));
+        CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.server), SocketTLS_HandshakeFailed, EPROTO);
+        CHECK_RAISES_ERRNO(SocketTLS_handshake(pair.client), SocketTLS_HandshakeFailed, EPROTO);
         free_pair(&pair);
     }
 }

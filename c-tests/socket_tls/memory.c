@@ -5,38 +5,9 @@
  *
  * OpenSSL is this program's and the library's, one and the same: with the vendored one the test is skipped.
  */
+#include "../support/openssl_memory.h"
 #include "netconn.h"
 #include "pair.h"
-
-#include <openssl/crypto.h>
-
-/* ---- The allocator --------------------------------------------------------------------------------------------------- */
-
-static bool armed;
-static long nth, seen, lasting;
-
-static bool fails(void) {
-    if (!armed) return false;
-    long here = ++seen;
-    return nth > 0 && here >= nth && here < nth + lasting;
-}
-
-static void *ssl_malloc(size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    return size == 0 || fails() ? NULL : malloc(size);
-}
-static void *ssl_realloc(void *memory, size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    if (size == 0) {
-        free(memory);
-        return NULL;
-    }
-    return fails() ? NULL : realloc(memory, size);
-}
-static void ssl_free(void *memory, const char *file, int line) {
-    (void)file, (void)line;
-    free(memory);
-}
 
 /* ---- The life --------------------------------------------------------------------------------------------------------- */
 
@@ -110,7 +81,7 @@ static bool live(int version) {
 
 static void torture(int version, int runs, long fail_together) {
     TEST_LIMIT(120);
-    if (CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free) != 1) SKIP("OpenSSL has allocated already");
+    take_openssl_memory();
     if (!netconn_openssl() || !strstr(netconn_openssl(), "system")) SKIP("the library has an OpenSSL of its own");
     CHECK(live(version)); /* what OpenSSL makes once in a process is made, and stays usable */
     CHECK(live(version));

@@ -35,7 +35,7 @@ TEST(alpn_with_s_server) {
         Socket_free(&socket);
         SocketTLSContext_set_alpn_protos(contexts.trusting, foreign, 1);
         socket = call(port, contexts.trusting);
-        RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(socket)); /* this server's choice */
+        CHECK_RAISES_ERRNO(SocketTLS_handshake(socket), SocketTLS_HandshakeFailed, EPROTO); /* this server's choice */
         Socket_free(&socket);
         free_pair(&contexts);
     }
@@ -51,10 +51,10 @@ TEST(s_server_asks_for_a_certificate) {
         /* Without one: with TLS 1.2 the handshake fails, with TLS 1.3 the first receive. */
         Socket_T socket = call(port, contexts.trusting);
         if (version == TLS1_2_VERSION) {
-            RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(socket));
+            CHECK_RAISES_ERRNO(SocketTLS_handshake(socket), SocketTLS_HandshakeFailed, EPROTO);
         } else {
             shake(socket, version);
-            RAISES(SocketTLS_Failed, EPROTO, SocketTLS_recv(socket, &byte, 1));
+            CHECK_RAISES_ERRNO(SocketTLS_recv(socket, &byte, 1), SocketTLS_Failed, EPROTO);
         }
         Socket_free(&socket);
         SocketTLSContext_load_certificate(contexts.trusting, cert(CERT_CLIENT), cert(CERT_CLIENT_KEY));
@@ -72,7 +72,7 @@ TEST(s_server_whose_certificate_nobody_trusts) {
         make_contexts(&contexts, version);
         const char *port = start_s_server("self-signed.pem", "self-signed.key", "-rev", flag_of(version), NULL);
         Socket_T socket = call(port, contexts.trusting);
-        RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(socket));
+        CHECK_RAISES_ERRNO(SocketTLS_handshake(socket), SocketTLS_HandshakeFailed, EPROTO);
         CHECK_INT(SocketTLS_get_verify_result(socket), X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT);
         Socket_free(&socket);
         CHECK_INT(SocketTLS_handshake_loop(socket = call(port, contexts.trusting), 20000), TLS_HANDSHAKE_ERROR);
@@ -158,7 +158,7 @@ TEST(s_client_shows_a_certificate_or_is_refused) {
         s_client = start_s_client(port, flag_of(version), NULL);
         socket = Socket_accept(listener);
         SocketTLS_enable(socket, contexts.serving);
-        RAISES(SocketTLS_HandshakeFailed, EPROTO, SocketTLS_handshake(socket));
+        CHECK_RAISES_ERRNO(SocketTLS_handshake(socket), SocketTLS_HandshakeFailed, EPROTO);
         Socket_free(&socket);
         CHECK_CMP(program_end(s_client), !=, 0);
         Socket_free(&listener);

@@ -7,7 +7,7 @@
 
 #include "../harness.h"
 #include "../support/certs.h"
-#include "core/SocketError.h"
+#include "../support/raises.h"
 #include "socket/Socket.h"
 #include "socket/SocketIO.h"
 #include "tls/SocketTLS.h"
@@ -20,25 +20,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* The statement raises this exception, with this errno, and its reason is the thread's last message. */
-#define RAISES(raised, error, statement)                                                                               \
-    do {                                                                                                               \
-        test_at(__FILE__, __LINE__);                                                                                   \
-        const Except_T *volatile raised_ = NULL;                                                                       \
-        volatile int error_ = 0;                                                                                       \
-        errno = ENOTTY;                                                                                                \
-        TRY { statement; }                                                                                             \
-        ELSE {                                                                                                         \
-            error_ = errno;                                                                                            \
-            raised_ = Except_frame.exception->type;                                                                    \
-            CHECK_STR(Except_frame.exception->reason, Socket_GetLastError());                                          \
-        }                                                                                                              \
-        END_TRY;                                                                                                       \
-        if (raised_ == NULL) FAIL("%s raised nothing", #statement);                                                    \
-        if (raised_ != &(raised)) FAIL("%s raised \"%s\"", #statement, Socket_GetLastError());                         \
-        if (error_ != (error)) FAIL("%s: errno %d, not %s: \"%s\"", #statement, error_, #error, Socket_GetLastError()); \
-    } while (0)
 
 /* The call gives 0 and EAGAIN. */
 #define WOULD_BLOCK(call)                                                                                              \
@@ -124,6 +105,21 @@ static inline void acquaint(struct pair *pair) {
         ours = SocketTLS_handshake(pair->client);
         theirs = SocketTLS_handshake(pair->server);
     }
+}
+
+/* Steps on both ends until the client's raises; what errno it comes with. */
+static inline int failed_handshake(struct pair *pair) {
+    volatile int error = -1;
+    for (volatile int round = 0; error == -1; round++) {
+        CHECK_CMP(round, <, 1000);
+        TRY { SocketTLS_handshake(pair->client); }
+        EXCEPT(SocketTLS_HandshakeFailed) { error = errno; }
+        END_TRY;
+        TRY { SocketTLS_handshake(pair->server); }
+        EXCEPT(SocketTLS_HandshakeFailed) {}
+        END_TRY;
+    }
+    return error;
 }
 
 static inline struct pair friends(int version) {

@@ -117,7 +117,7 @@ TEST(an_end_is_an_event_and_then_an_exception) {
     SocketPoll_add(poll, pair.client, POLL_READ, NULL);
     CHECK_INT(SocketTLS_shutdown_send(pair.server), 1);
     CHECK_INT(wait_for(poll, pair.client) & POLL_READ, POLL_READ);
-    RAISES(Socket_Closed, 0, SocketTLS_recv(pair.client, buf, sizeof buf));
+    CHECK_RAISES_ERRNO(SocketTLS_recv(pair.client, buf, sizeof buf), Socket_Closed, 0);
     Socket_free(&pair.server);
     CHECK_INT(wait_for(poll, pair.client) & POLL_READ, POLL_READ);
     SocketPoll_free(&poll);

@@ -84,7 +84,7 @@ TEST(whole_vectors_and_files_on_blocking_sockets) {
         // What is read from a pipe cannot be put back, and TLS may not take it.
         int ends[2];
         CHECK_INT(pipe(ends), 0);
-        RAISES(Socket_Failed, ESPIPE, Socket_sendfile(pair.client, ends[0], NULL, 10));
+        CHECK_RAISES_ERRNO(Socket_sendfile(pair.client, ends[0], NULL, 10), Socket_Failed, ESPIPE);
         close(ends[0]);
         close(ends[1]);
         free_pair(&pair);
@@ -139,11 +139,11 @@ TEST(nothing_goes_beside_tls) {
     char buf[4];
     int fds[1];
     size_t n;
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_peek(pair.client, buf, sizeof buf));
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_splice(pair.client, a, 10));
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_splice(a, pair.client, 10));
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_sendfds(pair.client, (int[]){0}, 1));
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_recvfds(pair.client, fds, 1, &n));
+    CHECK_RAISES_ERRNO(Socket_peek(pair.client, buf, sizeof buf), Socket_Failed, EOPNOTSUPP);
+    CHECK_RAISES_ERRNO(Socket_splice(pair.client, a, 10), Socket_Failed, EOPNOTSUPP);
+    CHECK_RAISES_ERRNO(Socket_splice(a, pair.client, 10), Socket_Failed, EOPNOTSUPP);
+    CHECK_RAISES_ERRNO(Socket_sendfds(pair.client, (int[]){0}, 1), Socket_Failed, EOPNOTSUPP);
+    CHECK_RAISES_ERRNO(Socket_recvfds(pair.client, fds, 1, &n), Socket_Failed, EOPNOTSUPP);
     CHECK_INT(fds[0], -1);
     CHECK_INT(n, 0);
     // On a copy of the descriptor TLS is not carried.
@@ -164,7 +164,7 @@ static struct pair left_with(const char *text) {
     CHECK_INT(SocketTLS_shutdown_send(pair.server), 1);
     CHECK_INT(write(Socket_fd(pair.server), text, strlen(text)), strlen(text));
     expect(pair.client, "tls");
-    RAISES(Socket_Closed, ECONNRESET, Socket_recv(pair.client, buf, 10));
+    CHECK_RAISES_ERRNO(Socket_recv(pair.client, buf, 10), Socket_Closed, ECONNRESET);
     CHECK_INT(SocketTLS_disable(pair.client), 1);
     CHECK_INT(socket_is_tls_enabled(pair.client), 0);
     return pair;
@@ -176,7 +176,7 @@ TEST(every_receiving_call_gives_first_what_tls_left) {
     struct msghdr message = {.msg_iov = in, .msg_iovlen = 2};
     struct pair pair = left_with("left over");
     CHECK_INT(Socket_is_readable(pair.client), 1);
-    RAISES(Socket_Failed, EOPNOTSUPP, Socket_peek(pair.client, two, 4));
+    CHECK_RAISES_ERRNO(Socket_peek(pair.client, two, 4), Socket_Failed, EOPNOTSUPP);
     CHECK_INT(Socket_recvv(pair.client, in, 2), 9);
     CHECK_MEM(one, "left", 4);
     CHECK_MEM(two, " over", 5);
@@ -207,7 +207,7 @@ TEST(programs_may_call_openssl_themselves) {
     struct pair pair = strangers(TLS1_3_VERSION);
     char buf[16];
     CHECK_PTR_NOT_NULL(socket_get_ssl(pair.client));
-    RAISES(SocketTLS_HandshakeFailed, ENOTCONN, socket_validate_tls_ready(pair.client));
+    CHECK_RAISES_ERRNO(socket_validate_tls_ready(pair.client), SocketTLS_HandshakeFailed, ENOTCONN);
     acquaint(&pair);
     SSL *client = socket_validate_tls_ready(pair.client), *server = socket_get_ssl(pair.server);
     CHECK_PTR(client, socket_get_ssl(pair.client));
@@ -229,8 +229,8 @@ TEST(programs_may_call_openssl_themselves) {
     CHECK_ERRNO(socket_handle_ssl_error(pair.server, NULL, ret), EINVAL);
     SocketTLS_disable(pair.client);
     CHECK_PTR_NULL(socket_get_ssl(pair.client));
-    RAISES(Socket_Failed, EINVAL, socket_validate_tls_ready(pair.client));
-    RAISES(Socket_Failed, EINVAL, socket_validate_tls_ready(NULL));
+    CHECK_RAISES_ERRNO(socket_validate_tls_ready(pair.client), Socket_Failed, EINVAL);
+    CHECK_RAISES_ERRNO(socket_validate_tls_ready(NULL), Socket_Failed, EINVAL);
     CHECK_PTR_NULL(socket_get_ssl(NULL));
     free_pair(&pair);
 

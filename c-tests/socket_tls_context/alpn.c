@@ -59,11 +59,11 @@ TEST(lists_have_a_form) {
     longest[256] = 0;
     for (int i = 0; i < 17; i++) names[i] = longest + 1;
     SocketTLSContext_set_alpn_protos(client, names, 16);
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "16", SocketTLSContext_set_alpn_protos(client, names, 17));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "", SocketTLSContext_set_alpn_protos(client, names, 17));
+    CHECK_RAISES_SAYING(SocketTLSContext_set_alpn_protos(client, names, 17), SocketTLS_Failed, "16");
+    CHECK_RAISES_SAYING(SocketTLSContext_set_alpn_protos(client, names, 17), SocketTLS_Failed, "");
     const char *bad[] = {"", longest, "a b", "\x7f", "h\xc3\xbc", "a\n"};
     offer(client, "x", NULL);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_RAISES(SocketTLS_Failed, offer(client, "h2", bad[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_RAISES(offer(client, "h2", bad[i]), SocketTLS_Failed);
     /* The earlier list stays. */
     offer(server, "h2", "x");
     CHECK_STR(chosen(client, server), "x");
@@ -195,13 +195,13 @@ TEST(what_the_callback_raises_arrives_at_the_call) {
         CHECK_STR(ends->server.words, "of my own");
         CHECK_PTR(ends->client.raised, &SocketTLS_HandshakeFailed);
         /* It failed for good. */
-        CHECK_RAISES(SocketTLS_HandshakeFailed, SocketTLS_handshake(ends->server.socket));
+        CHECK_RAISES(SocketTLS_handshake(ends->server.socket), SocketTLS_HandshakeFailed);
         CHECK_INT(choice.calls, 1);
 
         /* From inside a loop, too. */
         ends = ends_of(client, server, "localhost");
         step(&ends->client);
-        CHECK_RAISES(Mine, SocketTLS_handshake_loop(ends->server.socket, 0));
+        CHECK_RAISES(SocketTLS_handshake_loop(ends->server.socket, 0), Mine);
         /* The context is as good as before. */
         choice.raise = false;
         choice.answer = "h2";

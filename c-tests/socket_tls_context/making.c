@@ -57,10 +57,10 @@ TEST(a_config_gives_the_versions) {
     CHECK_INT(SSL_CTX_get_min_proto_version(ctx), TLS1_2_VERSION);
     CHECK_INT(SSL_CTX_get_max_proto_version(ctx), TLS1_2_VERSION);
     keep(SocketTLSContext_new(NULL));
-    CHECK_RAISES(SocketTLS_Failed, of_versions(SSL3_VERSION, TLS1_3_VERSION));
-    CHECK_RAISES(SocketTLS_Failed, of_versions(TLS1_2_VERSION, TLS1_3_VERSION + 1));
-    CHECK_RAISES(SocketTLS_Failed, of_versions(TLS1_3_VERSION, TLS1_2_VERSION));
-    CHECK_RAISES(SocketTLS_Failed, of_versions(-1, TLS1_2_VERSION));
+    CHECK_RAISES(of_versions(SSL3_VERSION, TLS1_3_VERSION), SocketTLS_Failed);
+    CHECK_RAISES(of_versions(TLS1_2_VERSION, TLS1_3_VERSION + 1), SocketTLS_Failed);
+    CHECK_RAISES(of_versions(TLS1_3_VERSION, TLS1_2_VERSION), SocketTLS_Failed);
+    CHECK_RAISES(of_versions(-1, TLS1_2_VERSION), SocketTLS_Failed);
 }
 
 /* ---- Making and freeing -------------------------------------------------------------------------------------------- */
@@ -150,14 +150,14 @@ TEST(paths_with_tricks_are_refused) {
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *path = bad[i].path, *words = bad[i].words;
-        CHECK_RAISES_SAYING(SocketTLS_Failed, words, SocketTLSContext_new_server(path, key, NULL));
-        CHECK_RAISES_SAYING(SocketTLS_Failed, words, SocketTLSContext_new_server(pem, path, NULL));
-        CHECK_RAISES_SAYING(SocketTLS_Failed, words, SocketTLSContext_load_certificate(context, path, key));
-        CHECK_RAISES_SAYING(SocketTLS_Failed, words, SocketTLSContext_load_certificate(context, pem, path));
-        CHECK_RAISES_SAYING(SocketTLS_Failed, words, SocketTLSContext_load_ca(context, path));
-        CHECK_RAISES_SAYING(SocketTLS_Failed, words, SocketTLSContext_add_certificate(context, NULL, path, key));
-        CHECK_RAISES_SAYING(SocketTLS_Failed, words, SocketTLSContext_add_certificate(context, NULL, pem, path));
-        if (path != NULL) CHECK_RAISES_SAYING(SocketTLS_Failed, words, SocketTLSContext_new_server(pem, key, path));
+        CHECK_RAISES_SAYING(SocketTLSContext_new_server(path, key, NULL), SocketTLS_Failed, words);
+        CHECK_RAISES_SAYING(SocketTLSContext_new_server(pem, path, NULL), SocketTLS_Failed, words);
+        CHECK_RAISES_SAYING(SocketTLSContext_load_certificate(context, path, key), SocketTLS_Failed, words);
+        CHECK_RAISES_SAYING(SocketTLSContext_load_certificate(context, pem, path), SocketTLS_Failed, words);
+        CHECK_RAISES_SAYING(SocketTLSContext_load_ca(context, path), SocketTLS_Failed, words);
+        CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(context, NULL, path, key), SocketTLS_Failed, words);
+        CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(context, NULL, pem, path), SocketTLS_Failed, words);
+        if (path != NULL) CHECK_RAISES_SAYING(SocketTLSContext_new_server(pem, key, path), SocketTLS_Failed, words);
     }
     /* A link on the way is none of its business. */
     char *inside = alloc(4096);
@@ -171,28 +171,28 @@ TEST(paths_with_tricks_are_refused) {
 
 TEST(what_is_no_pair_is_refused) {
     const char *pem = cert("server.pem"), *key = cert("server.key");
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "No such file", SocketTLSContext_new_server("/nonexistent/x.pem", key, NULL));
+    CHECK_RAISES_SAYING(SocketTLSContext_new_server("/nonexistent/x.pem", key, NULL), SocketTLS_Failed, "No such file");
     CHECK_INT(errno, ENOENT);
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "No such file", SocketTLSContext_new_server(pem, "/nonexistent/x.key", NULL));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "no certificate", SocketTLSContext_new_server(cert("garbage.pem"), key, NULL));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "is empty", SocketTLSContext_new_server(cert("empty.pem"), key, NULL));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "no private key", SocketTLSContext_new_server(pem, cert("garbage.pem"), NULL));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "is not the key", SocketTLSContext_new_server(pem, cert("client.key"), NULL));
+    CHECK_RAISES_SAYING(SocketTLSContext_new_server(pem, "/nonexistent/x.key", NULL), SocketTLS_Failed, "No such file");
+    CHECK_RAISES_SAYING(SocketTLSContext_new_server(cert("garbage.pem"), key, NULL), SocketTLS_Failed, "no certificate");
+    CHECK_RAISES_SAYING(SocketTLSContext_new_server(cert("empty.pem"), key, NULL), SocketTLS_Failed, "is empty");
+    CHECK_RAISES_SAYING(SocketTLSContext_new_server(pem, cert("garbage.pem"), NULL), SocketTLS_Failed, "no private key");
+    CHECK_RAISES_SAYING(SocketTLSContext_new_server(pem, cert("client.key"), NULL), SocketTLS_Failed, "is not the key");
     /* Nobody is asked on the terminal. */
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "encrypted",
-                        SocketTLSContext_new_server(cert("encrypted.pem"), cert("encrypted.key"), NULL));
-    CHECK_RAISES(SocketTLS_Failed, SocketTLSContext_new_server(temp_dir(), key, NULL));
+    CHECK_RAISES_SAYING(SocketTLSContext_new_server(cert("encrypted.pem"), cert("encrypted.key"), NULL), SocketTLS_Failed,
+                        "encrypted");
+    CHECK_RAISES(SocketTLSContext_new_server(temp_dir(), key, NULL), SocketTLS_Failed);
     if (geteuid() != 0) {
         const char *secret = written("secret.pem", "x", 1);
         CHECK_INT(chmod(secret, 0), 0);
-        CHECK_RAISES(SocketTLS_Failed, SocketTLSContext_new_server(secret, key, NULL));
+        CHECK_RAISES(SocketTLSContext_new_server(secret, key, NULL), SocketTLS_Failed);
     }
 }
 
 TEST(a_pair_that_is_none_leaves_the_earlier_one) {
     SocketTLSContext_T context = a_server();
     X509 *before = SSL_CTX_get0_certificate(SocketTLSContext_get_ssl_ctx(context));
-    CHECK_RAISES(SocketTLS_Failed, SocketTLSContext_load_certificate(context, cert("chain.pem"), cert("client.key")));
+    CHECK_RAISES(SocketTLSContext_load_certificate(context, cert("chain.pem"), cert("client.key")), SocketTLS_Failed);
     CHECK_PTR(SSL_CTX_get0_certificate(SocketTLSContext_get_ssl_ctx(context)), before);
     SocketTLSContext_load_certificate(context, cert("chain.pem"), cert("chain.key"));
     CHECK(SSL_CTX_get0_certificate(SocketTLSContext_get_ssl_ctx(context)) != before);

@@ -51,7 +51,7 @@ TEST(a_context_of_new_verifies_nothing_until_it_is_told_to) {
 static void turned_away_at_the_first_read(struct ends *ends) {
     char byte;
     CHECK_INT(ends->client.state, TLS_HANDSHAKE_COMPLETE);
-    CHECK_RAISES(SocketTLS_Failed, SocketTLS_recv(ends->client.socket, &byte, 1));
+    CHECK_RAISES(SocketTLS_recv(ends->client.socket, &byte, 1), SocketTLS_Failed);
     CHECK_INT(errno, EPROTO);
 }
 

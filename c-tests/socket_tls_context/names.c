@@ -22,11 +22,11 @@ TEST(the_form_of_a_hostname) {
     const char *bad[] = {"",       ".",     "a.",       ".a",  "a..b", "-a",  "a-",       "a.-b",     "a.b-",
                          "a_b",    "a:443", "[::1]",    "a b", "*.a",  "a\n", "b\xfcrger", label_64, of_256, NULL};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        CHECK_RAISES_SAYING(SocketTLS_Failed, "hostname", SocketTLS_set_hostname(ends->client.socket, bad[i]));
+        CHECK_RAISES_SAYING(SocketTLS_set_hostname(ends->client.socket, bad[i]), SocketTLS_Failed, "hostname");
     /* The last good one still counts. */
     SocketTLS_set_hostname(ends->client.socket, "localhost");
     CHECK(shake(ends));
-    CHECK_RAISES(SocketTLS_Failed, SocketTLS_set_hostname(ends->client.socket, "localhost"));
+    CHECK_RAISES(SocketTLS_set_hostname(ends->client.socket, "localhost"), SocketTLS_Failed);
 }
 
 TEST(addresses_and_names_replace_each_other) {
@@ -123,22 +123,23 @@ TEST(a_server_with_names_alone_has_no_other) {
 TEST(what_is_not_taken_into_the_table) {
     SocketTLSContext_T client = a_client(), server = a_server();
     const char *pem = cert("server.pem"), *key = cert("server.key");
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "for servers", SocketTLSContext_add_certificate(client, "a.test.example", pem, key));
+    CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(client, "a.test.example", pem, key), SocketTLS_Failed,
+                        "for servers");
     const char *names[] = {"", "*.test.example", "a.test.example.", "a_b.test.example", "-a.test.example", "b\xfcrger"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        CHECK_RAISES_SAYING(SocketTLS_Failed, "hostname", SocketTLSContext_add_certificate(server, names[i], pem, key));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "not for", SocketTLSContext_add_certificate(server, "a.example", pem, key));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "is not the key",
-                        SocketTLSContext_add_certificate(server, "a.test.example", pem, cert("client.key")));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "no certificate",
-                        SocketTLSContext_add_certificate(server, "a.test.example", cert("garbage.pem"), key));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "No such file",
-                        SocketTLSContext_add_certificate(server, "a.test.example", "/nonexistent/x", key));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "too small", add(server, "localhost", "weak-key"));
+        CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(server, names[i], pem, key), SocketTLS_Failed, "hostname");
+    CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(server, "a.example", pem, key), SocketTLS_Failed, "not for");
+    CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(server, "a.test.example", pem, cert("client.key")),
+                        SocketTLS_Failed, "is not the key");
+    CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(server, "a.test.example", cert("garbage.pem"), key),
+                        SocketTLS_Failed, "no certificate");
+    CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(server, "a.test.example", "/nonexistent/x", key),
+                        SocketTLS_Failed, "No such file");
+    CHECK_RAISES_SAYING(add(server, "localhost", "weak-key"), SocketTLS_Failed, "too small");
     /* By its CN where there is no host's name beside it, and by an address. */
     add(server, "localhost", "cn-only");
     add(server, "127.0.0.1", "ip-only");
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "not for", add(server, "localhost", "ip-only"));
+    CHECK_RAISES_SAYING(add(server, "localhost", "ip-only"), SocketTLS_Failed, "not for");
     CHECK_CONTAINS(shown(client, server, "a.test.example"), "localhost");
 }
 
@@ -149,7 +150,7 @@ TEST(the_table_has_room_for_a_hundred) {
         snprintf(name, sizeof name, "n%d.test.example", i);
         add(server, name, "server");
     }
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "100", add(server, "n100.test.example", "server"));
+    CHECK_RAISES_SAYING(add(server, "n100.test.example", "server"), SocketTLS_Failed, "100");
     CHECK_CONTAINS(shown(client, server, "n99.test.example"), "localhost");
     CHECK_CONTAINS(shown(client, server, "n100.test.example"), "old.example");
     /* One that is there is replaced, and the default has a place of its own. */
@@ -183,14 +184,14 @@ TEST(chains_and_files_of_the_table_have_a_limit) {
     SocketTLSContext_T server = a_server();
     const char *pem = cert("server.pem"), *key = cert("server.key");
     SocketTLSContext_add_certificate(server, "a.test.example", chain_of(9), key);
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "more than 10",
-                        SocketTLSContext_add_certificate(server, "b.test.example", chain_of(10), key));
+    CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(server, "b.test.example", chain_of(10), key), SocketTLS_Failed,
+                        "more than 10");
     size_t most = SOCKET_TLS_MAX_CERT_FILE_SIZE;
     SocketTLSContext_add_certificate(server, "a.test.example", of_size("server.pem", most), of_size("server.key", most));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "1 MiB",
-                        SocketTLSContext_add_certificate(server, "b.test.example", of_size("server.pem", most + 1), key));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "1 MiB",
-                        SocketTLSContext_add_certificate(server, "b.test.example", pem, of_size("server.key", most + 1)));
+    CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(server, "b.test.example", of_size("server.pem", most + 1), key),
+                        SocketTLS_Failed, "1 MiB");
+    CHECK_RAISES_SAYING(SocketTLSContext_add_certificate(server, "b.test.example", pem, of_size("server.key", most + 1)),
+                        SocketTLS_Failed, "1 MiB");
 }
 
 TEST_MAIN

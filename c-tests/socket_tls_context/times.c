@@ -21,9 +21,9 @@ TEST(a_handshake_is_given_up) {
 
 TEST(the_wait_for_the_peers_end_is_given_up) {
     struct ends *ends = connected(hasty(), a_server(), NULL);
-    CHECK_RAISES(SocketTLS_ShutdownFailed, SocketTLS_shutdown(ends->client.socket));
+    CHECK_RAISES(SocketTLS_shutdown(ends->client.socket), SocketTLS_ShutdownFailed);
     /* The TLS is gone all the same. */
-    CHECK_RAISES(SocketTLS_ShutdownFailed, SocketTLS_shutdown(ends->client.socket));
+    CHECK_RAISES(SocketTLS_shutdown(ends->client.socket), SocketTLS_ShutdownFailed);
 }
 
 TEST(what_is_not_above_zero_is_the_default) {

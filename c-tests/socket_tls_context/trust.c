@@ -68,8 +68,8 @@ TEST(without_an_authority_the_systems_are_trusted) {
     refused(keep(SocketTLSContext_new_client(cert("other-ca.pem"))), server, "localhost");
 
     CHECK_INT(setenv("SSL_CERT_FILE", missing, 1), 0);
-    CHECK_RAISES_SAYING(SocketTLS_Failed, missing, SocketTLSContext_new_client(missing));
-    CHECK_RAISES_SAYING(SocketTLS_Failed, "a..b", SocketTLSContext_new_client("a..b"));
+    CHECK_RAISES_SAYING(SocketTLSContext_new_client(missing), SocketTLS_Failed, missing);
+    CHECK_RAISES_SAYING(SocketTLSContext_new_client("a..b"), SocketTLS_Failed, "a..b");
     /* Who names nobody gets a context that trusts nobody. */
     refused(keep(SocketTLSContext_new_client(NULL)), server, "localhost");
 }

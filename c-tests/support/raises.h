@@ -1,5 +1,5 @@
 /*
- * raises.h - calls of the Socket family that must fail by an exception.
+ * raises.h - calls of the Socket family that must fail by an exception. (Those that must abort: aborts.h.)
  */
 #ifndef NETCONN_TESTS_RAISES_H
 #define NETCONN_TESTS_RAISES_H
@@ -8,34 +8,49 @@
 #include "core/Except.h"
 #include "core/SocketError.h"
 
+#include <stdio.h>
+
 /* What a statement changes between its TRY and its raise is not looked at after it: GCC fears for every loop around one. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wclobbered"
 #endif
 
-/* The statement raises this exception, with the thread's last message as its reason, and that has `part` in it. */
-#define CHECK_RAISES_SAYING(raised, part, statement)                                                                   \
+/* What CHECK_RAISES caught last. */
+static int raised_errno __attribute__((unused));
+static char raised_reason[EXCEPT_REASON_SIZE] __attribute__((unused));
+
+/* The statement raises this exception, and its reason is the thread's last message. */
+#define CHECK_RAISES(statement, exception_)                                                                            \
     do {                                                                                                               \
-        test_at(__FILE__, __LINE__);                                                                                   \
         const Except_T *volatile raised_ = NULL;                                                                       \
+        test_at(__FILE__, __LINE__);                                                                                   \
+        /* No call of the family fails with this one: what is seen afterwards was set. */                              \
+        errno = ENOTTY;                                                                                                \
         TRY { statement; }                                                                                             \
         ELSE {                                                                                                         \
+            raised_errno = errno;                                                                                      \
             raised_ = Except_frame.exception->type;                                                                    \
-            CHECK_STR(Except_frame.exception->reason, Socket_GetLastError());                                          \
+            snprintf(raised_reason, sizeof raised_reason, "%s", Except_frame.exception->reason);                       \
         }                                                                                                              \
         END_TRY;                                                                                                       \
-        if (raised_ == NULL) FAIL("%s raised nothing", #statement);                                                    \
-        if (raised_ != &(raised)) FAIL("%s raised \"%s\"", #statement, Socket_GetLastError());                         \
-        CHECK_CONTAINS(Socket_GetLastError(), (part));                                                                 \
+        if (raised_ == NULL) FAIL("%s does not raise %s", #statement, #exception_);                                    \
+        if (raised_ != &(exception_)) FAIL("%s raises another exception: %s", #statement, raised_reason);              \
+        CHECK_STR(raised_reason, Socket_GetLastError());                                                               \
     } while (0)
 
-#define CHECK_RAISES(raised, statement) CHECK_RAISES_SAYING(raised, "", statement)
-
-/* The same, and this is the errno that comes with it. */
-#define CHECK_RAISES_ERRNO(raised, expected_errno, statement)                                                          \
+/* The same, with words that its reason has. */
+#define CHECK_RAISES_SAYING(statement, exception_, words)                                                              \
     do {                                                                                                               \
-        CHECK_RAISES(raised, statement);                                                                               \
-        CHECK_INT(Socket_geterrno(), expected_errno);                                                                  \
+        CHECK_RAISES(statement, exception_);                                                                           \
+        CHECK_CONTAINS(raised_reason, (words));                                                                        \
+    } while (0)
+
+/* The same, with an error number; words that its reason has may follow, as a literal. */
+#define CHECK_RAISES_ERRNO(statement, exception_, number, ...)                                                         \
+    do {                                                                                                               \
+        CHECK_RAISES_SAYING(statement, exception_, "" __VA_ARGS__);                                                    \
+        CHECK_INT(raised_errno, number);                                                                               \
+        CHECK_INT(Socket_geterrno(), number);                                                                          \
     } while (0)
 
 #endif

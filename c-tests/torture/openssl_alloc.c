@@ -8,45 +8,15 @@
 #include "echo.h"
 
 #include "../support/certs.h"
+#include "../support/openssl_memory.h"
 #include "../support/peers.h"
 #include "../support/transports.h"
 #include "netconn.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* ---- The allocator --------------------------------------------------------------------------------------------------------- */
-
-static __thread bool armed;
-static long nth, seen, lasting;
-
-static bool fails(void) {
-    if (!armed) return false;
-    long here = ++seen;
-    return nth > 0 && here >= nth && here < nth + lasting;
-}
-
-static void *ssl_malloc(size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    return size == 0 || fails() ? NULL : malloc(size);
-}
-static void *ssl_realloc(void *memory, size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    if (size == 0) {
-        free(memory);
-        return NULL;
-    }
-    return fails() ? NULL : realloc(memory, size);
-}
-static void ssl_free(void *memory, const char *file, int line) {
-    (void)file, (void)line;
-    free(memory);
-}
-
-/* ---- The peer -------------------------------------------------------------------------------------------------------- */
 
 /* ---- The torture --------------------------------------------------------------------------------------------------------- */
 
@@ -83,7 +53,7 @@ static bool live(int version, const char *port) {
 
 static void torture(int version, int runs, long fail_together) {
     TEST_LIMIT(120);
-    if (CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free) != 1) SKIP("OpenSSL has allocated already");
+    take_openssl_memory();
     NEEDS_TLS();
     if (!netconn_openssl() || !strstr(netconn_openssl(), "system")) SKIP("the library has an OpenSSL of its own");
     /* Not a certificate that the client verifies alone: the server wants one, too. */
