@@ -353,6 +353,10 @@ static enum verdict run_test(struct test_case *test) {
     return FAILED;
 }
 
+/* Of support/peers.c, in programs that have peers; a program that wants OpenSSL untouched has `stays_cold`. */
+extern void warm_up(void) __attribute__((weak));
+extern const bool stays_cold __attribute__((weak));
+
 int test_main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 2 && strcmp(argv[1], "-l") == 0) {
@@ -364,6 +368,7 @@ int test_main(int argc, char **argv) {
         perror("mmap");
         return 2;
     }
+    if (warm_up && !&stays_cold) warm_up();
     int counts[5] = {0, 0, 0, 0, 0}, selected = 0;
     for (struct test_case *test = first_test; test; test = test->next) {
         bool run = argc < 2;

@@ -2,6 +2,7 @@
 #include "peers.h"
 
 #include "../harness.h"
+#include "certs.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -179,6 +180,48 @@ static SSL_CTX *make_context(const struct peer_options *options) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }
     return ctx;
+}
+
+/* ---- Warm under a checker -------------------------------------------------------------------------------------------- */
+
+static void shake_in_memory(int version) {
+    SSL_CTX *server = make_context(&(struct peer_options){
+        .cert = CERT_GOOD, .key = CERT_GOOD_KEY, .min_version = version, .max_version = version});
+    SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+    CHECK(client != NULL);
+    CHECK_INT(SSL_CTX_load_verify_locations(client, cert(CERT_CA), NULL), 1);
+    SSL_CTX_set_verify(client, SSL_VERIFY_PEER, NULL);
+    SSL *ends[2] = {SSL_new(client), SSL_new(server)};
+    BIO *bios[2];
+    CHECK_INT(BIO_new_bio_pair(&bios[0], 0, &bios[1], 0), 1);
+    for (int i = 0; i < 2; i++) {
+        CHECK(ends[i] != NULL);
+        SSL_set_bio(ends[i], bios[i], bios[i]);
+    }
+    SSL_set_connect_state(ends[0]);
+    SSL_set_accept_state(ends[1]);
+    for (int steps = 0, done = 0; done != 2; steps++) {
+        CHECK_CMP(steps, <, 10);
+        done = (SSL_do_handshake(ends[0]) == 1) + (SSL_do_handshake(ends[1]) == 1);
+    }
+    char byte = 'x';
+    CHECK_INT(SSL_write(ends[1], &byte, 1), 1);
+    CHECK_INT(SSL_read(ends[0], &byte, 1), 1);
+    for (int i = 0; i < 2; i++) SSL_free(ends[i]);
+    SSL_CTX_free(client);
+    SSL_CTX_free(server);
+    ERR_clear_error();
+}
+
+/*
+ * Of the harness, before the first test: valgrind translates code when it runs first, and each test, a process of its own,
+ * would have OpenSSL translated anew. What was translated before the fork is there in all of them.
+ */
+void warm_up(void) {
+    const char *preload = getenv("LD_PRELOAD"), *tls = getenv("NETCONN_TEST_TLS");
+    if (!preload || !strstr(preload, "vgpreload") || (tls && strcmp(tls, "0") == 0)) return;
+    shake_in_memory(TLS1_2_VERSION);
+    shake_in_memory(TLS1_3_VERSION);
 }
 
 /* ---- Pieces ---------------------------------------------------------------------------------------------------------- */
