@@ -115,7 +115,8 @@ c_tests = NETCONN_TEST_CERTS=$(build)/certs NETCONN_TEST_TLS=$(TLS) INCLUDE=incl
     c-tests/run.sh
 # Endurance, adapters and whole programs are about the same code in a build without TLS: that of the build with it.
 ifeq ($(TLS),0)
-folders := evloop dns_cares net_conn netconn netconn_tls no_tls pconn headers host socket socket_core socket_dns socket_poll socket_reconnect socket_buf socket_pool
+folders := $(filter-out adapters examples legacy negative socket_tls socket_tls_context support torture,\
+    $(patsubst c-tests/%/,%,$(wildcard c-tests/*/)))
 endif
 link = -L$(1) -lnetconn -Wl,-rpath,$(1)
 

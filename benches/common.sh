@@ -1,4 +1,4 @@
-# Sourced by the benchmarks: builds the echo programs beside the library and starts their server.
+# Sourced by the benchmarks: where things are, and how programs are compiled beside the library.
 #
 # $1: the folder of the built library, $2: the folder of the test certificates.
 
@@ -11,36 +11,3 @@ mkdir -p "$programs"
 
 cc=${CC:-cc}
 libs=$(pkg-config --libs openssl 2>/dev/null || echo "-lssl -lcrypto")
-flags="-O2 -g -std=c11 -Wall -Wextra -Werror"
-$cc $flags -o "$programs/straight" "$here/peers/straight.c" $libs
-$cc $flags -I"$here/../include" -o "$programs/netconn" "$here/peers/netconn.c" "$build/libnetconn.a" $libs -lpthread -ldl -lm
-
-server=
-stop_server() {
-    if [ -n "$server" ]; then
-        kill "$server" 2>/dev/null || true
-        wait "$server" 2>/dev/null || true
-        server=
-    fi
-}
-trap stop_server EXIT
-
-# $1: plain or tls. Sets `arguments`, the client's.
-start_server() {
-    stop_server
-    tls=
-    if [ "$1" = tls ]; then
-        tls="--tls --cert $certs/server.pem --key $certs/server.key"
-    fi
-    : >"$programs/port"
-    "$programs/straight" --mode server --port 0 $tls >"$programs/port" &
-    server=$!
-    while [ ! -s "$programs/port" ]; do
-        kill -0 "$server"
-        sleep 0.05
-    done
-    arguments="--port $(cat "$programs/port")"
-    if [ "$1" = tls ]; then
-        arguments="$arguments --tls --ca $certs/ca.pem"
-    fi
-}

@@ -6,7 +6,7 @@
 # usage: benches/embedded.sh BUILD CERTS
 # environment: ROUNDS (2000)
 
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/echo.sh"
 rounds=${ROUNDS:-2000}
 if ! strace -c -o /dev/null true 2>/dev/null; then
     echo "embedded: needs strace"

@@ -5,7 +5,7 @@
 # usage: benches/idle.sh BUILD CERTS
 # environment: CONNECTIONS (1000)
 
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/echo.sh"
 connections=${CONNECTIONS:-1000}
 ulimit -n "$(ulimit -H -n)"
 

@@ -7,7 +7,7 @@
 # usage: benches/pool.sh BUILD CERTS
 # environment: SIZE (64), MESSAGES (2000: requests of the longer run)
 
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/echo.sh"
 $cc $flags -I"$here/../include" -o "$programs/pooled" "$here/peers/pooled.c" "$build/libnetconn.a" $libs -lpthread -ldl -lm
 
 size=${SIZE:-64}

@@ -6,7 +6,7 @@
 # usage: benches/roundtrip.sh BUILD CERTS
 # environment: CONNECTIONS (1), SIZE (64), MESSAGES (2000: round trips of the longer run, all connections together)
 
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/echo.sh"
 
 connections=${CONNECTIONS:-1}
 size=${SIZE:-64}

@@ -8,15 +8,8 @@
 # usage: benches/socket_tls.sh BUILD CERTS
 # environment: ROUNDS (11), INSTRUCTIONS (no)
 
-set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-build=$1
-certs=$2
-programs=$build/bench
-mkdir -p "$programs"
+. "$(dirname "$0")/common.sh"
 
-cc=${CC:-cc}
-libs=$(pkg-config --libs openssl 2>/dev/null || echo "-lssl -lcrypto")
 $cc -O2 -g -std=gnu11 -Wall -Wextra -Werror -I"$build/include" -I"$here/../include" -o "$programs/socket_tls" \
     "$here/peers/socket_tls.c" "$build/libnetconn.a" $libs -lpthread -ldl -lm
 

@@ -6,6 +6,9 @@ pub type Nanos = u64;
 /// One second.
 pub const SECOND: Nanos = 1_000_000_000;
 
+/// A thousandth of it.
+pub const MILLISECOND: Nanos = SECOND / 1000;
+
 /// The clock now.
 pub fn now() -> Nanos {
     let mut t = libc::timespec {

@@ -6,6 +6,8 @@
 //! - [`errno`]: the error number that C callers see, as a value
 //! - [`log`]: the one sink for what the library has to say
 //! - [`clock`]: the monotonic clock, in nanoseconds
+//! - [`backoff`]: how long to wait before the next attempt
+//! - `address_text`: addresses, hosts and ports, as messages name them
 //! - [`evloop`]: the loop: readiness, timers, signals, posted work, embedding
 //! - [`dns`]: literals, resolver threads, cancellation, cache, address order
 //! - [`tls`]: contexts, verification, sessions, ALPN; knows no sockets and no loops
@@ -13,8 +15,9 @@
 //! - [`conn`]: `machine` and `race`, the pure state machine, and `driver`, the machine on a loop
 //! - [`pool`]: idle connections by key, to be used again
 //! - [`socket`]: `Socket_T` and what stands on it: options, time-outs, data, TLS, poll sets, pools
-//! - [`capi`]: one file per public header: the only place with exported `extern "C"` functions
+//! - [`capi`]: a file or more for each public header: the only place with exported `extern "C"` functions
 
+mod address_text;
 pub mod backoff;
 pub mod capi;
 pub mod clock;

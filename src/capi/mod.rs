@@ -1,4 +1,4 @@
-//! The C face: one file per public header. Checks pointers and lengths, converts, calls one core function inside the
+//! The C face: a file or more for each public header. Checks pointers and lengths, converts, calls one core function inside the
 //! guard, converts back. The only place with exported functions.
 
 mod addrinfo;
@@ -54,5 +54,6 @@ pub mod socket_tls_context;
 pub mod socket_tls_info;
 pub mod socket_tls_types;
 pub mod socket_unix;
+mod tls_callbacks;
 pub mod tls_types;
 pub mod types;

@@ -5,13 +5,11 @@
 #![allow(non_camel_case_types, dead_code, clippy::missing_safety_doc)]
 
 use super::guard::{self, fallible, infallible, FailureValue};
-use super::shim::NoFrames;
+use super::tls_callbacks::{alpn_callback, verify_callback, Arg};
 use super::tls_types::SocketTLSContext_T;
 use super::types::c_bool;
 use crate::errno::Errno;
-use crate::tls::{
-    self, AlpnCallback, Checked, Context, Error, Hold, Trust, Verify, VerifyCallback,
-};
+use crate::tls::{self, Context, Error, Hold, Trust, Verify};
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_long, c_void, CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -471,70 +469,5 @@ pub unsafe extern "C" fn netconn_tls_error() -> *const c_char {
         LAST_ERROR
             .try_with(|last| last.borrow().as_ptr())
             .unwrap_or(c"".as_ptr())
-    })
-}
-
-/// A C program's argument for its callback.
-pub(super) struct Arg(pub(super) *mut c_void);
-// SAFETY: the program shares the context with its threads, and so what it gave to the context's callbacks.
-unsafe impl Send for Arg {}
-// SAFETY: as above.
-unsafe impl Sync for Arg {}
-
-impl Arg {
-    pub(super) fn get(&self) -> *mut c_void {
-        self.0
-    }
-}
-
-type VerifyFunction =
-    unsafe extern "C" fn(c_int, c_int, *const c_char, c_long, *mut c_void) -> c_int;
-type AlpnFunction = unsafe extern "C" fn(*const *const c_char, usize, *mut c_void) -> *const c_char;
-
-fn verify_callback(function: VerifyFunction, arg: Arg) -> VerifyCallback {
-    Arc::new(move |checked: &Checked<'_>| {
-        // The subject has its control characters escaped.
-        let subject = CString::new(checked.subject).unwrap_or_default();
-        let _frames = NoFrames::begin();
-        // SAFETY: the program's function with the program's argument; the text outlives the call.
-        let answer = unsafe {
-            function(
-                c_int::from(checked.preverified),
-                checked.depth,
-                subject.as_ptr(),
-                c_long::from(checked.error),
-                arg.get(),
-            )
-        };
-        answer != 0
-    })
-}
-
-fn alpn_callback(function: AlpnFunction, arg: Arg) -> AlpnCallback {
-    Arc::new(move |offered: &[&[u8]]| {
-        // A name with a NUL in it cannot be shown to C.
-        let names: Vec<(usize, CString)> = offered
-            .iter()
-            .enumerate()
-            .filter_map(|(i, name)| Some((i, CString::new(*name).ok()?)))
-            .collect();
-        let pointers: Vec<*const c_char> = names.iter().map(|(_, name)| name.as_ptr()).collect();
-        let _frames = NoFrames::begin();
-        // SAFETY: the program's function with the program's argument; array and names outlive the call.
-        let answer = unsafe { function(pointers.as_ptr(), pointers.len(), arg.get()) };
-        if answer.is_null() {
-            return None;
-        }
-        // SAFETY: not NULL: a C string, which the program keeps until it was read here.
-        let answer = unsafe { CStr::from_ptr(answer) };
-        let found = names.iter().find(|(_, name)| name.as_c_str() == answer);
-        if found.is_none() {
-            crate::log!(
-                Warn,
-                "TLS: the ALPN callback chose \"{}\", which was not offered",
-                answer.to_string_lossy()
-            );
-        }
-        found.map(|(i, _)| *i)
     })
 }

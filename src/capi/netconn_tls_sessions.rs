@@ -3,8 +3,9 @@
 // C names; what a C caller has to keep to stands in each comment, which becomes the header's.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
-use super::netconn_tls::{explained, invalid, required, Arg};
+use super::netconn_tls::{explained, invalid, required};
 use super::shim::NoFrames;
+use super::tls_callbacks::Arg;
 use super::tls_types::SocketTLSContext_T;
 use crate::tls::SessionStore;
 use std::ffi::{c_char, c_int, c_uchar, c_void, CString};

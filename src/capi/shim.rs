@@ -3,7 +3,7 @@
 
 use super::except::Except_T;
 use crate::errno::Errno;
-use crate::socket::{Error, Kind, Thrown};
+use crate::socket::Thrown;
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::mem::MaybeUninit;
 
@@ -114,22 +114,11 @@ impl Drop for NoFrames {
     }
 }
 
-impl Thrown {
-    /// What was thrown, to be raised again at the boundary.
-    pub fn into_error(self) -> Error {
-        let errno = Errno::last();
-        Error {
-            kind: Kind::Thrown(Box::new(self)),
-            errno,
-            text: Default::default(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::except::{Socket_Closed, Socket_Failed};
     use super::*;
+    use crate::socket::{Error, Kind};
 
     #[test]
     fn what_a_callback_raises_comes_back_as_a_value() {

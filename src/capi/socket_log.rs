@@ -178,6 +178,6 @@ pub unsafe extern "C" fn SocketLog_emit(
         };
         // SAFETY: the program's function with the program's argument; the texts are the caller's.
         catching(move || unsafe { function(argument as *mut c_void, level, component, message) })
-            .map_err(|thrown| thrown.into_error())
+            .map_err(|thrown| thrown.raised())
     })
 }

@@ -3,6 +3,7 @@
 use super::raise::{raising, raising_with, violated};
 use super::socket::{live, live_handle, Socket_T};
 use super::socket_data::{check, moving, short_of};
+use crate::clock::MILLISECOND;
 use crate::errno::Errno;
 use crate::socket::{self, Error, Kind};
 use libc::{msghdr, off_t, ssize_t};
@@ -303,6 +304,6 @@ pub unsafe extern "C" fn Socket_recv_limited(
 pub extern "C" fn Socket_bandwidth_wait_ms(socket: Socket_T, bytes: usize) -> i64 {
     raising(c"Socket_bandwidth_wait_ms", || {
         let wait = live(c"Socket_bandwidth_wait_ms", socket).bandwidth_wait(bytes);
-        Ok(wait.map_or(-1, |nanos| nanos.div_ceil(1_000_000) as i64))
+        Ok(wait.map_or(-1, |nanos| nanos.div_ceil(MILLISECOND) as i64))
     })
 }

@@ -8,7 +8,7 @@ use crate::clock;
 /// The monotonic clock, in milliseconds.
 #[no_mangle]
 pub extern "C" fn Socket_get_monotonic_ms() -> i64 {
-    i64::try_from(clock::now() / 1_000_000).unwrap_or(i64::MAX)
+    i64::try_from(clock::now() / clock::MILLISECOND).unwrap_or(i64::MAX)
 }
 
 /// The monotonic clock, in microseconds.

@@ -6,9 +6,9 @@
 use super::raise::raising;
 use super::shim::catching;
 use super::socket_poll::{set, SocketPoll_T};
-use crate::clock::Nanos;
+use crate::clock::{Nanos, MILLISECOND};
 use crate::errno::Errno;
-use crate::socket::timers::{TimerId, Timers, MILLI};
+use crate::socket::timers::{TimerId, Timers};
 use crate::socket::{Error, Kind, Thrown};
 use std::ffi::{c_int, c_void, CStr};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Call {
     fn run(&self) -> Result<(), Error> {
         let (function, userdata) = (self.function, self.userdata);
         // SAFETY: the C program gave the function and the argument together and keeps both usable until the timer ends.
-        catching(move || unsafe { function(userdata) }).map_err(Thrown::into_error)
+        catching(move || unsafe { function(userdata) }).map_err(Thrown::raised)
     }
 }
 
@@ -133,7 +133,7 @@ pub extern "C" fn SocketTimer_cancel(poll: SocketPoll_T, timer: SocketTimer_T) -
 pub extern "C" fn SocketTimer_remaining(poll: SocketPoll_T, timer: SocketTimer_T) -> i64 {
     change(c"SocketTimer_remaining", poll, timer, |timers, id, now| {
         timers.remaining(id, now).map_or(-1, |left| {
-            i64::try_from(left.div_ceil(MILLI)).unwrap_or(i64::MAX)
+            i64::try_from(left.div_ceil(MILLISECOND)).unwrap_or(i64::MAX)
         })
     })
 }

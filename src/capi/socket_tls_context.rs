@@ -5,16 +5,16 @@
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
 use super::guard::infallible;
-use super::netconn_tls::{context, Arg};
+use super::netconn_tls::context;
 use super::raise::{raising, violated};
-use super::shim::catching;
 use super::socket::Socket_T;
 use super::socket_tls_config::SocketTLSConfig_T;
 use super::socket_tls_types::TLSVerifyMode_t;
+use super::tls_callbacks::{alpn_decider, raw_verify_callback, Arg};
 use super::tls_types::SocketTLSContext_T;
 use crate::socket::{Error, Kind};
-use crate::tls::{self, AlpnDecider, Context, Hold, RawVerifyCallback, Timeouts, X509_STORE_CTX};
-use std::ffi::{c_char, c_int, c_void, CStr, CString, OsStr};
+use crate::tls::{self, Context, Hold, Timeouts, X509_STORE_CTX};
+use std::ffi::{c_char, c_int, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -337,8 +337,7 @@ pub unsafe extern "C" fn SocketTLSContext_set_verify_callback(
     // SAFETY: a live context or NULL.
     unsafe {
         with(c"SocketTLSContext_set_verify_callback", ctx, |context| {
-            let own = ContextHandle(ctx);
-            let callback = callback.map(|call| verify_callback(call, own, Arg(user_data)));
+            let callback = callback.map(|call| raw_verify_callback(call, ctx, Arg(user_data)));
             context.set_raw_verify_callback(callback).map_err(failed)
         })
     }
@@ -482,80 +481,4 @@ pub unsafe extern "C" fn SocketTLSContext_set_alpn_callback(
             context.set_alpn_decider(decider).map_err(failed)
         })
     }
-}
-
-/// What a callback is told of its own context: the handle, which is not freed while callbacks are called.
-#[derive(Clone, Copy)]
-struct ContextHandle(SocketTLSContext_T);
-// SAFETY: an address that is only passed on.
-unsafe impl Send for ContextHandle {}
-// SAFETY: as above.
-unsafe impl Sync for ContextHandle {}
-
-impl ContextHandle {
-    fn get(self) -> SocketTLSContext_T {
-        self.0
-    }
-}
-
-type VerifyFunction = unsafe extern "C" fn(
-    c_int,
-    *mut X509_STORE_CTX,
-    SocketTLSContext_T,
-    Socket_T,
-    *mut c_void,
-) -> c_int;
-type AlpnFunction = unsafe extern "C" fn(*mut *const c_char, usize, *mut c_void) -> *const c_char;
-
-fn verify_callback(call: VerifyFunction, own: ContextHandle, arg: Arg) -> RawVerifyCallback {
-    Arc::new(move |preverified, store, tag| {
-        let (own, arg) = (own.get(), arg.get());
-        let answer = catching(move || {
-            // SAFETY: the program's function with the program's argument; store, context and socket are alive during the
-            // call. The tag is the socket's handle.
-            unsafe { call(c_int::from(preverified), store.cast(), own, tag.cast(), arg) }
-        });
-        match answer {
-            Ok(answer) => Some(answer != 0),
-            Err(thrown) => {
-                crate::log!(
-                    Warn,
-                    "TLS: the verify callback raised an exception, which refuses: {}",
-                    thrown.reason.to_string_lossy()
-                );
-                None
-            }
-        }
-    })
-}
-
-fn alpn_decider(call: AlpnFunction, arg: Arg) -> AlpnDecider {
-    Arc::new(move |offered: &[&[u8]]| {
-        // A name with a NUL in it cannot be shown to C.
-        let names: Vec<(usize, CString)> = offered
-            .iter()
-            .enumerate()
-            .filter_map(|(i, name)| Some((i, CString::new(*name).ok()?)))
-            .collect();
-        let mut pointers: Vec<*const c_char> =
-            names.iter().map(|(_, name)| name.as_ptr()).collect();
-        let (array, count, arg) = (pointers.as_mut_ptr(), pointers.len(), arg.get());
-        // SAFETY: the program's function with the program's argument; array and names outlive the call.
-        let answer = catching(move || unsafe { call(array, count, arg) })
-            .map_err(|thrown| -> tls::Thrown { Box::new(thrown) })?;
-        if answer.is_null() {
-            return Ok(None);
-        }
-        // SAFETY: not NULL: a C string, which the program keeps until it was read here.
-        let answer = unsafe { CStr::from_ptr(answer) };
-        let found = names.iter().find(|(_, name)| name.as_c_str() == answer);
-        if found.is_none() {
-            crate::log!(
-                Warn,
-                "TLS: the ALPN callback chose \"{}\", which was not offered",
-                answer.to_string_lossy()
-            );
-        }
-        Ok(found.map(|(i, _)| *i))
-    })
 }

@@ -7,6 +7,7 @@ use super::attempt;
 use super::failure;
 use super::machine::{Action, Cause, ErrorKind, Event, Phase, Start, State};
 use super::{Conn, LOOKUP};
+use crate::address_text::address_text;
 use crate::clock;
 use crate::dns;
 use crate::errno::Errno;
@@ -323,7 +324,7 @@ impl Conn {
         let text = self.with_establishing(|e| {
             let reasons = e.reasons.iter().filter_map(|(index, reason)| {
                 let addr = &e.addresses.get(*index)?.addr;
-                Some(format!("{} {reason}", failure::address(addr)))
+                Some(format!("{} {reason}", address_text(addr)))
             });
             reasons.collect::<Vec<_>>().join("; ")
         });
@@ -415,7 +416,7 @@ impl Adopted {
         socket.set_cloexec(true)?;
         let (host, port) = match peer.as_socket() {
             Some(addr) => (addr.ip().to_string(), addr.port().to_string()),
-            None => (failure::address(&peer), "0".to_owned()),
+            None => (address_text(&peer), "0".to_owned()),
         };
         let text = |text: String| CString::new(text).map_err(|_| Errno(libc::EINVAL));
         Ok(Adopted {

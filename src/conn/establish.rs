@@ -1,9 +1,9 @@
 //! From a name to a connected socket: the lookup and the attempts that the machine asks for.
 
 use super::attempt::{self, Attempt, Refusal};
-use super::failure;
 use super::machine::{AttemptError, ErrorKind, Event};
 use super::Conn;
+use crate::address_text::address_text;
 use crate::dns;
 use crate::errno::Errno;
 use crate::evloop::Interest;
@@ -85,12 +85,7 @@ impl Conn {
         else {
             return;
         };
-        crate::log!(
-            Debug,
-            "{}: trying {}",
-            self.endpoint(),
-            failure::address(&addr)
-        );
+        crate::log!(Debug, "{}: trying {}", self.endpoint(), address_text(&addr));
         let started = attempt::start(&addr, &options);
         if !self.machine.borrow().awaits_attempt(index) || self.forked.get() {
             // `on_socket` closed the connection, ran the loop until the outcome was known, or took the loop over in a child:

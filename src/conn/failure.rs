@@ -27,17 +27,6 @@ impl Failure {
     }
 }
 
-/// `host:port`, an IPv6 literal in brackets, a Unix path alone.
-pub(crate) fn endpoint(host: &str, port: &str) -> String {
-    if host.starts_with("unix:") {
-        host.to_owned()
-    } else if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
 /// What to say of a host that cannot be one, with the habits that lead to it.
 pub(super) fn impossible_host(host: &str) -> &'static str {
     if host.contains("://") {
@@ -47,20 +36,6 @@ pub(super) fn impossible_host(host: &str) -> &'static str {
     } else {
         "this is not a possible host name"
     }
-}
-
-/// An address as messages show it: `192.0.2.7:443`, `[2001:db8::1]:443`, `unix:/run/x`, `unix:@abstract`.
-pub(crate) fn address(addr: &socket2::SockAddr) -> String {
-    if let Some(addr) = addr.as_socket() {
-        return addr.to_string();
-    }
-    if let Some(path) = addr.as_pathname() {
-        return format!("unix:{}", path.display());
-    }
-    if let Some(name) = addr.as_abstract_namespace() {
-        return format!("unix:@{}", String::from_utf8_lossy(name));
-    }
-    "unix:".to_owned()
 }
 
 /// The errnos that mean that this process or machine has run out of something.

@@ -26,11 +26,11 @@ mod upgrade;
 pub mod view;
 
 pub use failure::Failure;
-pub(crate) use failure::{address as address_text, endpoint as endpoint_text};
 pub use machine::{ErrorKind, State};
 pub use owner::Owner;
 pub use parked::Found;
 
+use crate::address_text::endpoint_text;
 use crate::errno::Errno;
 use crate::evloop::{AttachKey, Attached, Interest, Loop, Timer, Watcher};
 use crate::log::invalid;
@@ -475,7 +475,7 @@ impl Conn {
     /// `host:port`, for messages.
     fn endpoint(&self) -> String {
         let unreadable = "\u{fffd}";
-        failure::endpoint(
+        endpoint_text(
             self.text(&self.view.host).unwrap_or(unreadable),
             self.text(&self.view.port).unwrap_or(unreadable),
         )

@@ -4,8 +4,9 @@ use super::error::{Error, Kind};
 use super::event;
 use super::object::Socket;
 use super::option;
+use super::timeouts::limit;
+use crate::address_text::{address_text, endpoint_text};
 use crate::clock::Nanos;
-use crate::conn::{address_text, endpoint_text};
 use crate::dns::{self, eai, ResolveError};
 use crate::errno::Errno;
 use socket2::SockAddr;
@@ -71,10 +72,7 @@ pub(super) fn tell_of_time_out(host: &str, port: u16, error: ResolveError) -> Re
 
 /// How long its names may take.
 pub(super) fn name_limit(socket: &Socket) -> Option<Nanos> {
-    match socket.timeouts().dns {
-        ..=0 => None,
-        ms => Some(ms as Nanos * 1_000_000),
-    }
+    limit(socket.timeouts().dns)
 }
 
 /// Whether a host stands for all addresses of this machine, as no host does.

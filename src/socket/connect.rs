@@ -7,10 +7,11 @@ use super::event;
 use super::object::Socket;
 use super::option::{self, NonBlocking};
 use super::wait::{wait, Deadline};
+use crate::address_text::endpoint_text;
 use crate::clock::Nanos;
-use crate::conn::endpoint_text;
 use crate::dns;
 use crate::errno::Errno;
+use crate::transport;
 use socket2::SockAddr;
 use std::ffi::c_int;
 use std::net::{IpAddr, SocketAddr};
@@ -179,7 +180,7 @@ pub(super) fn start(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
 fn finish(fd: RawFd, deadline: Deadline) -> Result<(), Errno> {
     let result = match wait(fd, libc::POLLOUT, deadline)? {
         0 => Err(Errno(libc::ETIMEDOUT)),
-        _ => match option::take_error(fd)? {
+        _ => match transport::take_error(fd)? {
             Errno(0) => Ok(()),
             errno => Err(errno),
         },

@@ -224,11 +224,7 @@ fn patience(flags: c_int) -> Patience {
 }
 
 pub(super) fn sent_by_tls(socket: &Socket, moved: Moved) -> Moved {
-    match &moved {
-        Ok(Some(count)) => socket.stats.sent.moved(*count),
-        Ok(None) => {}
-        Err(_) => socket.stats.sent.failed(),
-    }
+    socket.stats.sent.note(&moved);
     moved
 }
 
@@ -253,11 +249,7 @@ fn routed_receive(
 
 /// Counts what [`routed_receive`] gave.
 fn counted(handle: &'static Handle, moved: Moved) -> Moved {
-    handle.look(|socket| match &moved {
-        Ok(Some(count)) => socket.stats.received.moved(*count),
-        Ok(None) => {}
-        Err(_) => socket.stats.received.failed(),
-    });
+    handle.look(|socket| socket.stats.received.note(&moved));
     moved
 }
 

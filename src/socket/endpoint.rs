@@ -3,6 +3,7 @@
 
 use super::error::Error;
 use super::object::Socket;
+use crate::address_text::{address_text, endpoint_text};
 use socket2::SockAddr;
 use std::ffi::{c_char, c_int, CStr, CString};
 use std::net::SocketAddr;
@@ -202,11 +203,11 @@ impl Socket {
     /// For messages: the peer as `address:port`, a path, or "the peer".
     pub(super) fn peer_name(&self) -> String {
         match ask(self.fd(), libc::getpeername) {
-            Some(addr) if text(&addr).is_some() => crate::conn::address_text(&addr),
+            Some(addr) if text(&addr).is_some() => address_text(&addr),
             _ if self.peer.is_known() => {
                 // SAFETY: a text of ours, NUL-terminated, which lives as long as the socket.
                 let host = unsafe { CStr::from_ptr(self.peer.text()) }.to_string_lossy();
-                crate::conn::endpoint_text(&host, &self.peer.port().to_string())
+                endpoint_text(&host, &self.peer.port().to_string())
             }
             _ => "the peer".to_owned(),
         }

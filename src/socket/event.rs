@@ -96,7 +96,7 @@ pub fn emit(event: &Event<'_>) -> Result<(), Error> {
         }
     }
     match thrown {
-        Some(thrown) => Err(thrown.into_error()),
+        Some(thrown) => Err(thrown.raised()),
         None => Ok(()),
     }
 }

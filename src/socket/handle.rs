@@ -2,6 +2,7 @@
 //! pass them on; so the memory behind a handle is never given back: it stays a handle, live or not, and is used again only
 //! after 65,536 others were freed. Growth is bounded by the most sockets that were alive at once.
 
+use super::held::Held;
 use super::object::Socket;
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -20,8 +21,8 @@ const CHUNK: usize = 512;
 pub struct Handle {
     /// The live `SSL`, or NULL: for programs that look into the struct of the original library. First.
     ssl: AtomicPtr<c_void>,
-    /// From `Arc::into_raw`; NULL while it is nobody's.
-    object: AtomicPtr<Socket>,
+    /// Nothing while it is nobody's.
+    socket: Held<Socket>,
 }
 
 static FREE: Mutex<VecDeque<&'static Handle>> = Mutex::new(VecDeque::new());
@@ -58,16 +59,15 @@ impl Handle {
         };
         handle.ssl.store(ptr::null_mut(), Ordering::Relaxed);
         socket.set_handle(handle);
-        let object = Arc::into_raw(Arc::new(socket)).cast_mut();
         LIVE.fetch_add(1, Ordering::AcqRel);
-        handle.object.store(object, Ordering::Release);
+        handle.socket.put(Arc::new(socket));
         handle
     }
 
     fn unused() -> Handle {
         Handle {
             ssl: AtomicPtr::new(Self::NEVER_USED as *mut c_void),
-            object: AtomicPtr::new(ptr::null_mut()),
+            socket: Held::default(),
         }
     }
 
@@ -80,41 +80,28 @@ impl Handle {
     /// The socket, if the handle is live. Not to be raced with [`Handle::end`]: one socket is one thread's at a time.
     #[inline]
     pub fn socket(&self) -> Option<Arc<Socket>> {
-        let object = self.object.load(Ordering::Acquire);
-        if object.is_null() {
-            return None;
-        }
-        // SAFETY: from `Arc::into_raw`, and the handle's own count keeps it until `end`, which the caller does not run at the
-        // same time.
-        unsafe {
-            Arc::increment_strong_count(object);
-            Some(Arc::from_raw(object))
-        }
+        self.socket.get()
     }
 
     /// Looks at the socket without holding it; `None` when the handle was freed. `work` is short and runs nothing of the
     /// program's, which might free the handle.
     #[inline]
     pub(super) fn look<R>(&self, work: impl FnOnce(&Socket) -> R) -> Option<R> {
-        // SAFETY: as in `socket`: the handle's count keeps the object, and `end` does not run at the same time.
-        unsafe { self.object.load(Ordering::Acquire).as_ref() }.map(work)
+        self.socket.look(work)
     }
 
     /// Whether a socket stands behind it.
     #[inline]
     pub fn is_live(&self) -> bool {
-        !self.object.load(Ordering::Acquire).is_null()
+        self.socket.is_there()
     }
 
     /// Ends the socket; a second call, of another thread too, finds nothing to end.
     pub fn end(&'static self) {
-        let object = self.object.swap(ptr::null_mut(), Ordering::AcqRel);
-        if object.is_null() {
+        let Some(socket) = self.socket.take() else {
             return;
-        }
+        };
         self.set_ssl(ptr::null_mut());
-        // SAFETY: from `Arc::into_raw`; the swap makes this call the only one that gives the handle's count back.
-        let socket = unsafe { Arc::from_raw(object) };
         socket.end();
         drop(socket);
         LIVE.fetch_sub(1, Ordering::AcqRel);

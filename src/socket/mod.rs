@@ -40,6 +40,7 @@ mod error;
 pub mod event;
 mod file;
 mod handle;
+mod held;
 mod life;
 mod limit;
 mod message;

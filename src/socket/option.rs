@@ -57,11 +57,6 @@ pub(super) fn set_text(fd: RawFd, level: c_int, name: c_int, text: &[u8]) -> Res
     set_bytes(fd, level, name, text.as_ptr().cast(), text.len())
 }
 
-/// SO_ERROR, which reading it clears; 0 for none.
-pub(super) fn take_error(fd: RawFd) -> Result<Errno, Errno> {
-    get_int(fd, libc::SOL_SOCKET, libc::SO_ERROR).map(Errno)
-}
-
 /// Whether O_NONBLOCK is on.
 pub(super) fn is_nonblocking(fd: RawFd) -> Result<bool, Errno> {
     flags(fd).map(|flags| flags & libc::O_NONBLOCK != 0)

@@ -9,6 +9,7 @@ use super::tls;
 use super::wait::{wait, Deadline};
 use crate::clock;
 use crate::errno::Errno;
+use crate::transport;
 use std::ffi::{c_int, c_short};
 
 /// The limits of TCP keepalive: seconds until the first probe and between probes, and how many.
@@ -317,7 +318,7 @@ impl Socket {
 
     /// SO_ERROR, which asking clears.
     pub fn take_error(&self) -> Result<Errno, Errno> {
-        option::take_error(self.fd())
+        transport::take_error(self.fd())
     }
 
     /// Whether a receive (or a send) would not wait.

@@ -12,8 +12,8 @@ use super::event;
 use super::handle::Handle;
 use super::object::Socket;
 use super::readiness::Watching;
-use super::timers::{Callback, TimerId, Timers, MILLI};
-use crate::clock::{self, Nanos};
+use super::timers::{Callback, TimerId, Timers};
+use crate::clock::{self, Nanos, MILLISECOND};
 use crate::errno::Errno;
 use crate::evloop::{fork_generation, EdgeRoom, Edges, Interest};
 use state::{bits, interest, key, refused, unmade, Entry, Slot, State};
@@ -259,7 +259,7 @@ impl PollSet {
         };
         let until = u64::try_from(timeout_ms)
             .ok()
-            .map(|ms| clock::now().saturating_add(ms * MILLI));
+            .map(|ms| clock::now().saturating_add(ms * MILLISECOND));
         loop {
             let over = self.look(until)?;
             let ran = self.run_due()?;
@@ -295,7 +295,7 @@ impl PollSet {
             _ if !state.queue.is_empty() => 0,
             None => -1,
             Some(at) => {
-                let left = at.saturating_sub(clock::now()).div_ceil(MILLI);
+                let left = at.saturating_sub(clock::now()).div_ceil(MILLISECOND);
                 c_int::try_from(left).unwrap_or(c_int::MAX)
             }
         };

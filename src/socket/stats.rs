@@ -1,11 +1,12 @@
 //! What a socket has moved. Counted without locks or order: the two directions of a plain socket are two threads' affair.
 
+use super::data::Moved;
 use crate::clock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// Milliseconds of the monotonic clock.
 pub fn now_ms() -> i64 {
-    (clock::now() / 1_000_000) as i64
+    (clock::now() / clock::MILLISECOND) as i64
 }
 
 /// One direction. On a cache line of its own, so that the two threads do not slow each other.
@@ -31,6 +32,15 @@ impl Side {
     #[cold]
     pub(super) fn failed(&self) {
         self.errors.fetch_add(1, Relaxed);
+    }
+
+    /// What came of a call; one that would block counts as none.
+    pub(super) fn note(&self, moved: &Moved) {
+        match moved {
+            Ok(Some(count)) => self.moved(*count),
+            Ok(None) => {}
+            Err(_) => self.failed(),
+        }
     }
 
     fn counts(&self) -> Counts {

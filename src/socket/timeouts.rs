@@ -1,5 +1,6 @@
 //! How long sockets wait: each has its own three, which begin as the process's.
 
+use crate::clock::{Nanos, MILLISECOND};
 use std::ffi::c_int;
 use std::sync::{Mutex, PoisonError};
 
@@ -19,6 +20,11 @@ static DEFAULTS: Mutex<Timeouts> = Mutex::new(Timeouts {
     dns: 5_000,
     operation: 0,
 });
+
+/// Milliseconds as a length of time; nothing and less is no limit.
+pub(super) fn limit(ms: c_int) -> Option<Nanos> {
+    (ms > 0).then(|| ms as Nanos * MILLISECOND)
+}
 
 /// What new sockets begin with.
 pub fn defaults() -> Timeouts {

@@ -2,7 +2,7 @@
 //! nothing: its owner does.
 
 use super::error::{Error, Kind};
-use crate::clock::Nanos;
+use crate::clock::{Nanos, MILLISECOND};
 use crate::evloop::Heap;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,6 @@ use std::sync::Arc;
 const MOST: usize = 100_000;
 /// The longest delay, in milliseconds: a year.
 pub const LONGEST: i64 = 31_536_000_000;
-/// One millisecond.
-pub const MILLI: Nanos = 1_000_000;
 
 /// What a program has a timer call; what is thrown in it comes back.
 pub type Callback = Arc<dyn Fn() -> Result<(), Error> + Send + Sync>;
@@ -216,7 +214,7 @@ impl Timers {
 
 fn length(ms: i64, least: i64) -> Option<Nanos> {
     let ms = (least..=LONGEST).contains(&ms).then_some(ms)?;
-    Some(Nanos::try_from(ms).ok()? * MILLI)
+    Some(Nanos::try_from(ms).ok()? * MILLISECOND)
 }
 
 #[cfg(test)]
@@ -237,15 +235,20 @@ mod tests {
         let mut timers = Timers::default();
         let once = timers.add(0, 5, false, nothing()).unwrap();
         let beat = timers.add(0, 10, true, nothing()).unwrap();
-        assert_eq!(timers.next(), Some(5 * MILLI));
-        assert_eq!(fired(&mut timers, 4 * MILLI), 0);
-        assert_eq!(timers.remaining(once, 4 * MILLI), Some(MILLI));
-        assert_eq!(fired(&mut timers, 12 * MILLI), 2);
-        assert!(timers.remaining(once, 12 * MILLI).is_none() && timers.cancel(once).is_none());
+        assert_eq!(timers.next(), Some(5 * MILLISECOND));
+        assert_eq!(fired(&mut timers, 4 * MILLISECOND), 0);
+        assert_eq!(timers.remaining(once, 4 * MILLISECOND), Some(MILLISECOND));
+        assert_eq!(fired(&mut timers, 12 * MILLISECOND), 2);
+        assert!(
+            timers.remaining(once, 12 * MILLISECOND).is_none() && timers.cancel(once).is_none()
+        );
         // Late by 2 ms, and due at 20 nevertheless; after a long sleep once a round until it has caught up.
-        assert_eq!(timers.remaining(beat, 12 * MILLI), Some(8 * MILLI));
-        assert_eq!(fired(&mut timers, 45 * MILLI), 1);
-        assert_eq!(timers.next(), Some(30 * MILLI));
+        assert_eq!(
+            timers.remaining(beat, 12 * MILLISECOND),
+            Some(8 * MILLISECOND)
+        );
+        assert_eq!(fired(&mut timers, 45 * MILLISECOND), 1);
+        assert_eq!(timers.next(), Some(30 * MILLISECOND));
         assert!(timers.cancel(beat).is_some());
         assert_eq!(timers.next(), None);
     }
@@ -263,8 +266,8 @@ mod tests {
         assert!(timers.pause(ids[2], 1) && !timers.pause(ids[2], 1));
         assert_eq!(std::iter::from_fn(|| timers.take_due()).count(), 1);
         assert!(timers.resume(ids[2], 1) && !timers.resume(ids[2], 1));
-        assert_eq!(fired(&mut timers, MILLI), 1);
-        assert_eq!(fired(&mut timers, MILLI + 1), 1);
+        assert_eq!(fired(&mut timers, MILLISECOND), 1);
+        assert_eq!(fired(&mut timers, MILLISECOND + 1), 1);
         let next = timers.add(0, 0, false, nothing()).unwrap();
         assert!(!ids.contains(&next));
     }

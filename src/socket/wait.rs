@@ -1,13 +1,12 @@
 //! Waiting for one descriptor, up to a point in time; signals do not end it.
 
-use crate::clock::{self, Nanos};
+use crate::clock::{self, Nanos, MILLISECOND};
 use crate::errno::Errno;
 use std::ffi::{c_int, c_short};
 use std::os::fd::RawFd;
 
 /// So many milliseconds at most are waited by one poll(2).
 const LONGEST: u64 = (c_int::MAX / 2) as u64;
-const MS: Nanos = 1_000_000;
 
 /// Until when to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ impl Deadline {
     /// This many milliseconds from now; negative: [`Deadline::NEVER`].
     pub fn after_ms(ms: c_int) -> Deadline {
         match u64::try_from(ms) {
-            Ok(ms) => Deadline::after(ms * MS),
+            Ok(ms) => Deadline::after(ms * MILLISECOND),
             Err(_) => Deadline::NEVER,
         }
     }
@@ -48,7 +47,7 @@ pub fn wait(fd: RawFd, events: c_short, deadline: Deadline) -> Result<c_short, E
         let ms = match left {
             None => -1,
             // Rounded up: a wait that ends early would be made again at once.
-            Some(left) => left.div_ceil(MS).min(LONGEST) as c_int,
+            Some(left) => left.div_ceil(MILLISECOND).min(LONGEST) as c_int,
         };
         let mut polled = libc::pollfd {
             fd,

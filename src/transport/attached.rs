@@ -5,6 +5,9 @@
 //! bytes, wherever they are by then; fewer of them will do. What was read ahead of TLS is bytes of the stream again when
 //! TLS goes. Nothing here is bound to a thread.
 
+mod leave;
+mod plain;
+
 use super::bio::{Inbound, Sending};
 use super::engine::{Busy, Engine, Said, RECORD};
 use super::{buffers, file, socket};
@@ -12,7 +15,9 @@ use super::{Failure, FailureKind, Halt, Patience, Stop};
 use crate::errno::Errno;
 use crate::evloop::Interest;
 use crate::tls;
+use leave::{is_gone, Leave};
 use openssl_sys as ffi;
+use plain::Plain;
 use std::cell::{Cell, OnceCell};
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -20,17 +25,6 @@ use std::os::fd::RawFd;
 
 /// Stands for bytes that OpenSSL has encrypted already.
 static ZEROS: [u8; RECORD] = [0; RECORD];
-/// So many reads of bytes that nobody wants go between two looks at the clock.
-const READS: u32 = 16;
-
-/// How far our own close_notify is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Leave {
-    NotTaken,
-    /// OpenSSL has it, the kernel has not.
-    Begun,
-    Taken,
-}
 
 /// TLS on a descriptor.
 pub struct Attached {
@@ -186,6 +180,21 @@ impl Attached {
         Halt::Truncated(failure)
     }
 
+    /// Runs OpenSSL's handshake: what completes it is confirmed before it counts.
+    fn shake(&self) -> Said {
+        // SAFETY: the SSL is alive.
+        let said = self
+            .engine
+            .call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) });
+        match said {
+            Said::Done => match self.session().confirm() {
+                Ok(()) => Said::Done,
+                Err(failure) => Said::Failed(failure),
+            },
+            said => said,
+        }
+    }
+
     /// One step of the handshake, or all of it where the kernel waits: `Ok` when it is complete and confirmed. A failure is
     /// final and told again.
     pub fn handshake(&self, patience: Patience) -> Result<(), Halt> {
@@ -200,17 +209,7 @@ impl Attached {
         self.session().recall();
         let said = match self.engine.cancelled.get() {
             true => Said::WantRead,
-            // SAFETY: the SSL is alive.
-            false => self
-                .engine
-                .call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) }),
-        };
-        let said = match said {
-            Said::Done => match self.session().confirm() {
-                Ok(()) => Said::Done,
-                Err(failure) => Said::Failed(failure),
-            },
-            said => said,
+            false => self.shake(),
         };
         drop(busy);
         match said {
@@ -436,17 +435,7 @@ impl Attached {
     /// One step of a renegotiation that OpenSSL was asked for; never waits.
     pub fn renegotiate(&self) -> Result<(), Halt> {
         let busy = self.enter_ready(Patience::None)?;
-        // SAFETY: the SSL is alive.
-        let said = self
-            .engine
-            .call(|ssl| unsafe { ffi::SSL_do_handshake(ssl) });
-        let said = match said {
-            Said::Done => match self.session().confirm() {
-                Ok(()) => Said::Done,
-                Err(failure) => Said::Failed(failure),
-            },
-            said => said,
-        };
+        let said = self.shake();
         drop(busy);
         match (said, self.engine.cancelled.get()) {
             (Said::Done, false) => Ok(()),
@@ -455,71 +444,6 @@ impl Attached {
                     self.engine.broken.set(true);
                 }
                 Err(self.halt(said))
-            }
-        }
-    }
-
-    /// Sends close_notify, once, behind what is pending; never waits. Reading may go on.
-    pub fn close_notify(&self) -> Result<(), Halt> {
-        if self.leave.get() == Leave::Taken {
-            return Ok(());
-        }
-        let busy = self.enter_ready(Patience::None)?;
-        while self.pending.get() > 0 {
-            self.write_record(&ZEROS[..self.pending.get()])?;
-        }
-        self.finish_own()?;
-        self.leave.set(Leave::Begun);
-        // SAFETY: the SSL is alive and its handshake complete. Not called again once it has said 0 or 1: it would read.
-        let said = self
-            .engine
-            .call(|ssl| match unsafe { ffi::SSL_shutdown(ssl) } {
-                0 => 1,
-                result => result,
-            });
-        drop(busy);
-        if let Some(failure) = self.engine.send_failure() {
-            return Err(Halt::Failed(failure));
-        }
-        match said {
-            Said::Done => {
-                self.leave.set(Leave::Taken);
-                Ok(())
-            }
-            // An alert that did not go out leaves OpenSSL without a word of why.
-            Said::WantRead | Said::WantWrite => Err(self.block(Interest::WRITE)),
-            said => Err(self.halt(said)),
-        }
-    }
-
-    /// Takes leave in both directions, without waiting: sends close_notify, then reads and drops what comes before the
-    /// peer's. `Ok(true)` when both were seen, `Ok(false)` when the transport ended or was reset: that is a close, too.
-    /// `Blocked` also when `expired` says that it has taken long enough.
-    pub fn close(&self, mut expired: impl FnMut() -> bool) -> Result<bool, Halt> {
-        match self.close_notify() {
-            Ok(()) => {}
-            Err(Halt::Failed(failure)) if is_gone(&failure) => return Ok(false),
-            Err(halt) => return Err(halt),
-        }
-        let mut sink = Plain(buffers::take());
-        if sink.0.try_reserve(RECORD).is_err() {
-            return Err(self.fail(Failure::out_of_memory()));
-        }
-        let mut reads = 0u32;
-        loop {
-            match self.read(&mut sink.0.spare_capacity_mut()[..RECORD], Patience::None) {
-                Ok(count) => {
-                    // To be wiped.
-                    sink.note(count);
-                    reads = reads.wrapping_add(1);
-                    if reads % READS == 0 && expired() {
-                        return Err(Halt::Blocked);
-                    }
-                }
-                Err(Halt::Ended) => return Ok(true),
-                Err(Halt::Truncated(_)) => return Ok(false),
-                Err(Halt::Failed(failure)) if is_gone(&failure) => return Ok(false),
-                Err(halt) => return Err(halt),
             }
         }
     }
@@ -544,40 +468,11 @@ impl Attached {
     }
 }
 
-/// Whether there is nobody on the other side any more.
-fn is_gone(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Io
-        && matches!(
-            failure.errno.0,
-            libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN
-        )
-}
-
 impl Drop for Attached {
     fn drop(&mut self) {
         // A handshake that was not completed has nothing to resume.
         if self.is_ready() && self.failure().is_none() {
             self.engine.keep_resumable();
         }
-    }
-}
-
-/// A thread's buffer with bytes of the program's in it, which are wiped.
-struct Plain(Vec<u8>);
-
-impl Plain {
-    /// So many bytes were written to the spare capacity, and are to be wiped.
-    fn note(&mut self, count: usize) {
-        // SAFETY: the caller has put them there.
-        unsafe { self.0.set_len(count.min(self.0.capacity())) };
-        tls::wipe(&mut self.0);
-        self.0.clear();
-    }
-}
-
-impl Drop for Plain {
-    fn drop(&mut self) {
-        tls::wipe(&mut self.0);
-        buffers::give(std::mem::take(&mut self.0));
     }
 }

@@ -43,7 +43,7 @@ pub use file::{send_plain as send_file, splice_to};
 pub use halt::{Halt, Patience};
 #[cfg(not(feature = "tls"))]
 pub use secure::{release_idle_buffers, Attached};
-pub use socket::{discard_received, receive_now, send_now};
+pub use socket::{discard_received, receive_now, send_now, take_error};
 pub use unsent::Unsent;
 #[cfg(feature = "tls")]
 pub use warm::release_all as release_idle_buffers;
@@ -375,7 +375,10 @@ impl Transport {
     /// The kernel reported hang-up or error: takes SO_ERROR and keeps it until the bytes before it were read. The
     /// failure, when there was one. (In the handshake, call `handshake` first: an alert says more than a reset.)
     pub fn take_socket_error(&self) -> Option<Failure> {
-        let errno = socket::take_error(self.fd())?;
+        let errno = socket::take_error(self.fd()).ok()?;
+        if errno.0 == 0 {
+            return None;
+        }
         let failure = match &self.secure {
             Some(secure) => secure.socket_failure(errno),
             None => Failure::io(errno),

@@ -221,13 +221,16 @@ pub(super) fn shut_write(fd: RawFd) -> Result<(), Errno> {
         return Ok(());
     }
     match Errno::last() {
-        Errno(libc::ENOTCONN) => take_error(fd).map_or(Ok(()), Err),
+        Errno(libc::ENOTCONN) => match take_error(fd) {
+            Ok(Errno(0)) | Err(_) => Ok(()),
+            Ok(errno) => Err(errno),
+        },
         errno => Err(errno),
     }
 }
 
-/// SO_ERROR, which reading it clears.
-pub(super) fn take_error(fd: RawFd) -> Option<Errno> {
+/// SO_ERROR, which reading it clears; 0 for none.
+pub fn take_error(fd: RawFd) -> Result<Errno, Errno> {
     let mut value: c_int = 0;
     let mut len = std::mem::size_of::<c_int>() as libc::socklen_t;
     // SAFETY: `value` has room for the `len` bytes of an int.
@@ -240,7 +243,10 @@ pub(super) fn take_error(fd: RawFd) -> Option<Errno> {
             &mut len,
         )
     };
-    (result == 0 && value != 0).then_some(Errno(value))
+    match result {
+        0 => Ok(Errno(value)),
+        _ => Err(Errno::last()),
+    }
 }
 
 /// Drops what was received and not read: a TCP socket closed with unread bytes sends RST, which makes the peer lose what

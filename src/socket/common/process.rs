@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::clock::Nanos;
-use crate::socket::{dns, timeouts, timers};
+use crate::socket::{dns, timeouts};
 use std::ffi::c_int;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -46,10 +46,7 @@ pub fn name_timeout() -> c_int {
 
 /// The same; `None`: no limit.
 pub(super) fn name_limit() -> Option<Nanos> {
-    match name_timeout() {
-        ..=0 => None,
-        ms => Some(ms as Nanos * timers::MILLI),
-    }
+    timeouts::limit(name_timeout())
 }
 
 /// Sets it, for the resolver's later requests, too; below 0: as sockets begin with.

@@ -10,7 +10,8 @@ mod fork;
 mod table;
 
 use super::error::{Error, Kind, Thrown};
-use crate::clock::{self, Nanos};
+use super::timeouts::limit;
+use crate::clock;
 use crate::dns::{self, eai, Address, Answer, Query, ResolveError};
 use crate::errno::Errno;
 use std::ffi::c_int;
@@ -147,11 +148,6 @@ fn wildcards(query: &Query) -> Answer {
 
 fn no_resolver() -> Error {
     Error::invalid(Kind::Dns, "there is no such resolver, or not any more")
-}
-
-/// Milliseconds of a program's, where nothing or less is no limit.
-fn limit(ms: c_int) -> Option<Nanos> {
-    (ms > 0).then(|| ms as Nanos * (clock::SECOND / 1000))
 }
 
 /// A new resolver: a number that is never 0.

@@ -2,10 +2,10 @@
 //! can only be waited for; the program hears of it there, once. What is yet to come when the pool ends is told to be cancelled,
 //! by the thread that ends it, and nobody is called any more when that is done.
 
-use super::super::{connect_one_of, defaults, Connected, Deadline, Error, Handle, Kind, Thrown};
-use super::super::{made, new, Socket};
+use super::super::{connect_one_of, defaults, Connected, Error, Handle, Kind, Thrown};
+use super::super::{made, new, timeouts::limit, Socket};
 use super::{failed, Connection, Phase, Pool};
-use crate::conn::endpoint_text;
+use crate::address_text::endpoint_text;
 use crate::dns::{self, SignalsBlocked};
 use crate::errno::Errno;
 use socket2::SockAddr;
@@ -221,14 +221,11 @@ fn reach(host: &str, port: u16) -> Result<&'static Handle, c_int> {
         socktype: libc::SOCK_STREAM,
         protocol: 0,
     };
-    let limit = match defaults().dns {
-        ..=0 => None,
-        ms => Deadline::after_ms(ms).left(),
-    };
-    let answer = dns::wait_for(query, limit).map_err(|error| match error.errno {
-        Errno(errno @ 1..) if error.status == libc::EAI_SYSTEM => errno,
-        _ => error.status,
-    })?;
+    let answer =
+        dns::wait_for(query, limit(defaults().dns)).map_err(|error| match error.errno {
+            Errno(errno @ 1..) if error.status == libc::EAI_SYSTEM => errno,
+            _ => error.status,
+        })?;
     let addresses: Vec<SockAddr> = answer.iter().map(|entry| entry.addr.clone()).collect();
     let name = endpoint_text(host, &port.to_string());
     let mut families: Vec<c_int> = Vec::new();
@@ -252,6 +249,8 @@ fn reach(host: &str, port: u16) -> Result<&'static Handle, c_int> {
         }
         handle.end();
     }
+    // The name may have moved.
+    dns::forget(host);
     Err(why)
 }
 

@@ -2,10 +2,9 @@
 
 use super::super::{Error, Thrown};
 use super::{Drained, Pool, State};
-use crate::clock::{self, Nanos};
+use crate::clock::{self, Nanos, MILLISECOND};
 use std::time::Duration;
 
-const MILLISECOND: Nanos = clock::SECOND / 1000;
 /// How long [`Pool::drain_wait`] sleeps at first, and at most.
 const FIRST_SLEEP: Nanos = MILLISECOND;
 const LONGEST_SLEEP: Nanos = 100 * MILLISECOND;

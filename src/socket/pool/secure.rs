@@ -19,7 +19,7 @@ pub(super) fn take_leave(socket: &Socket, until: Nanos) {
     }
     let mut patience = until.saturating_sub(clock::now());
     if let Ok(operation @ 1..) = Nanos::try_from(socket.timeouts().operation) {
-        patience = patience.min(operation.saturating_mul(clock::SECOND / 1000));
+        patience = patience.min(operation.saturating_mul(clock::MILLISECOND));
     }
     let deadline = Deadline::after(patience);
     while let Ok(Some(false)) = tls::shut_down_sending(socket) {

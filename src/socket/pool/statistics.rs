@@ -2,11 +2,10 @@
 
 use super::super::Error;
 use super::{Connection, Pool};
-use crate::clock::{self, Nanos};
+use crate::clock::{self, Nanos, MILLISECOND};
 
 /// Idle connections are looked for so often.
 pub(super) const CLEANUP_INTERVAL: Nanos = 60 * clock::SECOND;
-const MILLISECOND: Nanos = clock::SECOND / 1000;
 
 /// Since the pool was made, or since they were reset.
 #[derive(Clone, Copy, Debug)]

@@ -6,12 +6,14 @@ use super::machine::Event;
 use super::secure::Shaking;
 use super::{secure, this_process, Reconnect};
 use crate::clock::{self, Nanos};
+use crate::dns;
 use crate::errno::Errno;
 use crate::socket::connect::connect_address;
 use crate::socket::error::{Error, Kind};
 use crate::socket::handle::Handle;
 use crate::socket::wait::{wait, Deadline};
 use crate::socket::{self, event, option};
+use crate::transport;
 use socket2::SockAddr;
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -82,7 +84,7 @@ impl Reconnect {
         match Lookup::begin(&self.host, self.port) {
             Ok(Found::Already(addresses)) => {
                 trial.addresses = addresses.into();
-                self.next_address(trial, None);
+                self.next_address(trial, None, no_address());
             }
             Ok(Found::Later(lookup)) => {
                 self.under.replace(Under::Lookup(lookup, trial));
@@ -113,8 +115,11 @@ impl Reconnect {
     /// Whatever the attempt is at, it has failed.
     pub(super) fn attempt_failed(&self) {
         let attempt = self.under.borrow().trial().map(|trial| trial.attempt);
-        if matches!(&*self.under.borrow(), Under::Shaking(..)) {
-            self.shaking.set(Shaking::Failed);
+        match &*self.under.borrow() {
+            Under::Shaking(..) => self.shaking.set(Shaking::Failed),
+            // As where all addresses refuse.
+            Under::Connecting(..) => dns::forget(&self.host),
+            _ => {}
         }
         if let Some(attempt) = attempt {
             let late = Error::system(Kind::Reconnect, "the attempt", Errno(libc::ETIMEDOUT));
@@ -156,20 +161,16 @@ impl Reconnect {
             }
             Some(Ok(addresses)) => {
                 trial.addresses = addresses.into();
-                self.next_address(trial, Some(lookup.into_fd()));
+                self.next_address(trial, Some(lookup.into_fd()), no_address());
             }
             Some(Err(error)) => self.failed(trial.attempt, error),
         }
         true
     }
 
-    /// Connects to the next address that takes a connect; `place`: a descriptor whose number the socket takes over.
-    fn next_address(&self, mut trial: Trial, mut place: Option<OwnedFd>) {
-        let mut reason = Error::system(
-            Kind::Reconnect,
-            "no address to connect to",
-            Errno(libc::EADDRNOTAVAIL),
-        );
+    /// Connects to the next address that takes a connect; where none is left, the attempt has failed for this reason.
+    /// `place`: a descriptor whose number the socket takes over.
+    fn next_address(&self, mut trial: Trial, mut place: Option<OwnedFd>, mut reason: Error) {
         while let Some(address) = trial.addresses.pop_front() {
             let last = trial.addresses.is_empty();
             match begin_connect(&address, place.take(), last) {
@@ -180,6 +181,8 @@ impl Reconnect {
                 Err(error) => reason = error,
             }
         }
+        // The name may have moved.
+        dns::forget(&self.host);
         self.failed(trial.attempt, reason);
     }
 
@@ -194,7 +197,7 @@ impl Reconnect {
                 self.under.replace(Under::Connecting(handle, trial));
                 return false;
             }
-            Ok(_) => option::take_error(fd),
+            Ok(_) => transport::take_error(fd),
             Err(errno) => Err(errno),
         };
         match result {
@@ -232,14 +235,8 @@ impl Reconnect {
 
     fn refused(&self, handle: &'static Handle, trial: Trial, errno: Errno) -> bool {
         handle.end();
-        if trial.addresses.is_empty() {
-            self.failed(
-                trial.attempt,
-                Error::system(Kind::Reconnect, "connect", errno),
-            );
-        } else {
-            self.next_address(trial, None);
-        }
+        let reason = Error::system(Kind::Reconnect, "connect", errno);
+        self.next_address(trial, None, reason);
         true
     }
 
@@ -283,6 +280,14 @@ impl Reconnect {
         self.process.set(this_process());
         self.note(Event::Established { attempt, confirmed });
     }
+}
+
+fn no_address() -> Error {
+    Error::system(
+        Kind::Reconnect,
+        "no address to connect to",
+        Errno(libc::EADDRNOTAVAIL),
+    )
 }
 
 fn gone() -> Error {

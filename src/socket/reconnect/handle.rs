@@ -2,8 +2,8 @@
 //! recognised; used again only after 65,536 others were freed.
 
 use super::Reconnect;
+use crate::socket::held::Held;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many handles rest before the oldest of them is used again.
@@ -12,8 +12,8 @@ const RESTING: usize = 65_536;
 /// The memory behind a `SocketReconnect_T`.
 #[derive(Debug, Default)]
 pub struct Handle {
-    /// From `Arc::into_raw`; NULL while it is nobody's.
-    object: AtomicPtr<Reconnect>,
+    /// Nothing while it is nobody's.
+    object: Held<Reconnect>,
 }
 
 static FREE: Mutex<VecDeque<&'static Handle>> = Mutex::new(VecDeque::new());
@@ -27,35 +27,20 @@ impl Handle {
             rested.then(|| free.pop_front()).flatten()
         };
         let handle = handle.unwrap_or_else(|| Box::leak(Box::default()));
-        let object = Arc::into_raw(Arc::new(make(handle))).cast_mut();
-        handle.object.store(object, Ordering::Release);
+        handle.object.put(Arc::new(make(handle)));
         handle
     }
 
     /// The object, if the handle is live. Not to be raced with [`Handle::end`]: one connection is one thread's at a time.
     pub fn get(&self) -> Option<Arc<Reconnect>> {
-        let object = self.object.load(Ordering::Acquire);
-        if object.is_null() {
-            return None;
-        }
-        // SAFETY: from `Arc::into_raw`, and the handle's own count keeps it until `end`, which the caller does not run at the
-        // same time.
-        unsafe {
-            Arc::increment_strong_count(object);
-            Some(Arc::from_raw(object))
-        }
+        self.object.get()
     }
 
     /// The object is no more the handle's, which rests from now on.
     pub(super) fn end(&'static self) -> Option<Arc<Reconnect>> {
-        let object = self.object.swap(std::ptr::null_mut(), Ordering::AcqRel);
-        if object.is_null() {
-            return None;
-        }
+        let object = self.object.take()?;
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         free.push_back(self);
-        drop(free);
-        // SAFETY: from `Arc::into_raw`; the swap makes this call the only one that gives the handle's count back.
-        Some(unsafe { Arc::from_raw(object) })
+        Some(object)
     }
 }

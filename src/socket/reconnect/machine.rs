@@ -2,9 +2,7 @@
 //! out. Owns no socket and calls nobody.
 
 use super::policy::Policy;
-use crate::clock::Nanos;
-
-const MS: Nanos = 1_000_000;
+use crate::clock::{Nanos, MILLISECOND};
 
 /// What a program sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +146,7 @@ impl Machine {
             State::Backoff | State::CircuitOpen => self.due,
         };
         // Rounded up: the tick must not come too early.
-        let ms = due.saturating_sub(now).div_ceil(MS);
+        let ms = due.saturating_sub(now).div_ceil(MILLISECOND);
         Some(u32::try_from(ms).unwrap_or(u32::MAX))
     }
 
@@ -217,7 +215,7 @@ impl Machine {
     }
 
     fn next_health(&self, now: Nanos) -> Option<Nanos> {
-        let interval = Nanos::from(self.policy.health_interval_ms) * MS;
+        let interval = Nanos::from(self.policy.health_interval_ms) * MILLISECOND;
         (interval > 0).then(|| now.saturating_add(interval))
     }
 
@@ -241,14 +239,14 @@ impl Machine {
         let probed = self.circuit == Circuit::HalfOpen;
         if probed || self.failures >= self.policy.circuit_threshold {
             self.circuit = Circuit::Open;
-            self.due = now.saturating_add(Nanos::from(self.policy.circuit_reset_ms) * MS);
+            self.due = now.saturating_add(Nanos::from(self.policy.circuit_reset_ms) * MILLISECOND);
             return self.end(State::CircuitOpen);
         }
         if self.policy.max_attempts > 0 && self.attempts >= self.policy.max_attempts {
             return self.end(State::Disconnected);
         }
         let wait = self.policy.backoff.wait_ms(self.attempts, chance());
-        self.due = now.saturating_add(Nanos::from(wait) * MS);
+        self.due = now.saturating_add(Nanos::from(wait) * MILLISECOND);
         self.end(State::Backoff)
     }
 

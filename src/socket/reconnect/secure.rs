@@ -127,7 +127,7 @@ impl Reconnect {
 /// When a handshake that begins now has taken too long.
 pub(super) fn deadline(socket: &Socket) -> Option<Nanos> {
     let ms = Nanos::try_from(socket.tls.live()?.context().timeouts().handshake).ok()?;
-    Some(clock::now().saturating_add(ms * (clock::SECOND / 1000)))
+    Some(clock::now().saturating_add(ms * clock::MILLISECOND))
 }
 
 /// One step of the handshake.

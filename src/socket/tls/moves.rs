@@ -103,11 +103,7 @@ pub fn tls_send(socket: &Socket, bytes: &[u8]) -> Moved {
     let moved = sending(socket, Caller::Tls, |live| {
         live.attached.write(bytes, Patience::Descriptors)
     });
-    match &moved {
-        Ok(Some(count)) => socket.stats.sent.moved(*count),
-        Ok(None) => {}
-        Err(_) => socket.stats.sent.failed(),
-    }
+    socket.stats.sent.note(&moved);
     moved
 }
 
@@ -115,11 +111,7 @@ pub fn tls_send(socket: &Socket, bytes: &[u8]) -> Moved {
 pub fn tls_receive(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> Moved {
     let len = room.len().min(MOST);
     let moved = receiving(socket, Caller::Tls, &mut room[..len], Patience::Descriptors);
-    match &moved {
-        Ok(Some(count)) => socket.stats.received.moved(*count),
-        Ok(None) => {}
-        Err(_) => socket.stats.received.failed(),
-    }
+    socket.stats.received.note(&moved);
     moved
 }
 
