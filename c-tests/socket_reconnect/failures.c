@@ -15,6 +15,9 @@ TEST(a_refused_port_is_never_connected) {
     CHECK_STR(life, "DISCONNECTED CONNECTING BACKOFF CONNECTING BACKOFF CONNECTING DISCONNECTED ");
     CHECK_INT(SocketReconnect_attempts(conn), 3);
     CHECK_INT(SocketReconnect_failures(conn), 3);
+    CHECK_CONTAINS(Socket_GetLastError(), "127.0.0.1 port");
+    CHECK_CONTAINS(Socket_GetLastError(), "Connection refused");
+    CHECK_INT(Socket_geterrno(), ECONNREFUSED);
     SocketReconnect_disconnect(conn);
     CHECK_INT(SocketReconnect_attempts(conn), 0);
     CHECK_INT(SocketReconnect_failures(conn), 3);
@@ -160,6 +163,7 @@ TEST(an_examination_finds_the_end_of_the_stream) {
     go_until(conn, RECONNECT_CONNECTED);
     go_until(conn, RECONNECT_BACKOFF);
     CHECK_INT(SocketReconnect_failures(conn), 1);
+    CHECK_CONTAINS(Socket_GetLastError(), "found broken");
     SocketReconnect_free(&conn);
 }
 

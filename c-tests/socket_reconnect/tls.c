@@ -94,7 +94,7 @@ static void shakes_hands(int version) {
 TEST(connected_after_the_handshake_in_tls_1_2) { shakes_hands(TLS1_2_VERSION); }
 TEST(connected_after_the_handshake_in_tls_1_3) { shakes_hands(TLS1_3_VERSION); }
 
-static void is_refused(const char *ca, const char *name, const char *file, const char *key) {
+static void is_refused(const char *ca, const char *name, const char *file, const char *key, const char *why) {
     SocketTLSContext_T ctx = trusting(ca);
     struct peer *peer = PEER(.serve = serve_echo, .cert = file, .key = key);
     SocketReconnect_Policy_T policy = quick();
@@ -105,28 +105,29 @@ static void is_refused(const char *ca, const char *name, const char *file, const
     CHECK_STR(life, "DISCONNECTED CONNECTING BACKOFF CONNECTING DISCONNECTED ");
     CHECK_INT(SocketReconnect_failures(conn), 2);
     CHECK_INT(SocketReconnect_tls_handshake_state(conn), TLS_HANDSHAKE_ERROR);
+    CHECK_CONTAINS(Socket_GetLastError(), why);
     SocketReconnect_free(&conn);
     SocketTLSContext_free(&ctx);
 }
 
 TEST(a_certificate_for_another_name_is_a_failure) {
     NEEDS_TLS();
-    is_refused(CERT_CA, "elsewhere.example", CERT_GOOD, CERT_GOOD_KEY);
+    is_refused(CERT_CA, "elsewhere.example", CERT_GOOD, CERT_GOOD_KEY, "not for elsewhere.example");
 }
 
 TEST(a_certificate_of_an_unknown_ca_is_a_failure) {
     NEEDS_TLS();
-    is_refused(CERT_OTHER_CA, "localhost", CERT_GOOD, CERT_GOOD_KEY);
+    is_refused(CERT_OTHER_CA, "localhost", CERT_GOOD, CERT_GOOD_KEY, "not trusted");
 }
 
 TEST(an_expired_certificate_is_a_failure) {
     NEEDS_TLS();
-    is_refused(CERT_CA, "localhost", "expired.pem", "expired.key");
+    is_refused(CERT_CA, "localhost", "expired.pem", "expired.key", "expired");
 }
 
 TEST(a_name_that_is_none_is_a_failure) {
     NEEDS_TLS();
-    is_refused(CERT_CA, "not a name", CERT_GOOD, CERT_GOOD_KEY);
+    is_refused(CERT_CA, "not a name", CERT_GOOD, CERT_GOOD_KEY, "hostname");
 }
 
 TEST(a_server_that_speaks_no_tls_is_a_failure) {

@@ -233,6 +233,71 @@ TEST(the_order_of_the_setters_does_not_matter) {
     }
 }
 
+/* ---- What a program demands of OpenSSL itself ---------------------------------------------------------------------- */
+
+static SSL_CTX *ctx_of(SocketTLSContext_T context) { return SocketTLSContext_get_ssl_ctx(context); }
+
+TEST(openssl_knows_the_mode) {
+    CHECK_INT(SSL_CTX_get_verify_mode(ctx_of(a_client())), SSL_VERIFY_PEER);
+    CHECK_INT(SSL_CTX_get_verify_mode(ctx_of(keep(SocketTLSContext_new(NULL)))), SSL_VERIFY_NONE);
+    SocketTLSContext_T server = a_server();
+    CHECK_INT(SSL_CTX_get_verify_mode(ctx_of(server)), SSL_VERIFY_NONE);
+    for (int mode = 0; mode <= 7; mode++) {
+        /* Bits 2 and 4 imply the first; OpenSSL's have the same values. */
+        SocketTLSContext_set_verify_mode(server, (TLSVerifyMode)mode);
+        CHECK_INT(SSL_CTX_get_verify_mode(ctx_of(server)), mode ? mode | SSL_VERIFY_PEER : 0);
+    }
+}
+
+TEST(a_server_may_demand_certificates_by_openssl) {
+    EACH_VERSION(version) {
+        SocketTLSContext_T client = a_client();
+        SocketTLSContext_T server =
+            keep(SocketTLSContext_new_server(cert("server.pem"), cert("server.key"), cert("ca.pem")));
+        only(client, version);
+        struct ends *ends = connected(client, server, "localhost");
+        unsigned char session[8192];
+        size_t len = sizeof session;
+        CHECK_INT(SocketTLS_session_save(ends->client.socket, session, &len), 1);
+
+        SSL_CTX_set_verify(ctx_of(server), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+        CHECK(!shake(ends_of(client, server, "localhost")));
+        /* A session of before does not go round it. */
+        ends = ends_of(client, server, "localhost");
+        SocketTLS_session_restore(ends->client.socket, session, len);
+        CHECK(!shake(ends));
+        SocketTLSContext_load_certificate(client, cert("untrusted-client.pem"), cert("untrusted-client.key"));
+        CHECK(!shake(ends_of(client, server, "localhost")));
+        SocketTLSContext_load_certificate(client, cert("client.pem"), cert("client.key"));
+        connected(client, server, "localhost");
+
+        /* The setter that was used last decides. */
+        SocketTLSContext_set_verify_mode(server, TLS_VERIFY_NONE);
+        SocketTLSContext_T other = a_client();
+        connected(other, server, "localhost");
+        SSL_CTX_set_verify(ctx_of(server), SSL_VERIFY_PEER, NULL);
+        connected(other, server, "localhost");
+        ends = connected(client, server, "localhost");
+        SocketTLS_CertInfo info;
+        CHECK_INT(SocketTLS_get_peer_cert_info(ends->server.socket, &info), 1);
+    }
+}
+
+TEST(a_client_may_demand_verification_by_openssl_and_never_less) {
+    SocketTLSContext_T client = keep(SocketTLSContext_new(NULL)), server = a_server();
+    connected(client, server, NULL);
+    SSL_CTX_set_verify(ctx_of(client), SSL_VERIFY_PEER, NULL);
+    CHECK_CONTAINS(refused(client, server, NULL), "hostname");
+    refused(client, server, "localhost");
+    SocketTLSContext_load_ca(client, cert("ca.pem"));
+    connected(client, server, "localhost");
+
+    SocketTLSContext_set_verify_mode(client, TLS_VERIFY_PEER);
+    SSL_CTX_set_verify(ctx_of(client), SSL_VERIFY_NONE, NULL);
+    CHECK_CONTAINS(refused(client, server, NULL), "hostname");
+    CHECK_CONTAINS(refused(client, server, "other.example"), "not for other.example");
+}
+
 /* ---- A context that is freed before its sockets -------------------------------------------------------------------- */
 
 TEST(a_freed_context_goes_on_without_its_callbacks) {

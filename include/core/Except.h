@@ -23,7 +23,7 @@
 #include <setjmp.h>
 #include <stddef.h>
 
-#if defined(__cplusplus)
+#if defined(__cplusplus) && __cplusplus >= 201103L
 #define EXCEPT_NORETURN [[noreturn]]
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #define EXCEPT_NORETURN _Noreturn

@@ -10,6 +10,7 @@
 
 #include "core/Except.h"
 #include "core/SocketConfig.h"
+#include "core/SocketError.h"
 #include "core/SocketHandles.h"
 #include "dns/SocketDNS.h"
 #include "socket/SocketCommon.h"

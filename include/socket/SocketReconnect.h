@@ -123,7 +123,8 @@ extern "C" {
 /**
  * Makes a client for streams over IPv4, in RECONNECT_DISCONNECTED. `host` is a name or an address; it is copied, and so
  * is `policy` (NULL: the defaults). `callback` (may be NULL) hears of every change of state. To be ended with
- * SocketReconnect_free.
+ * SocketReconnect_free. Why an attempt failed or the connection broke, Socket_GetLastError tells: in the callback, and
+ * after the call that found it.
  *
  * One thread at a time uses it. It waits for SocketReconnect_pollfd, readable and writable, and calls
  * SocketReconnect_process when that is ready; after SocketReconnect_next_timeout_ms it calls SocketReconnect_tick. The

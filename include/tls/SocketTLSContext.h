@@ -125,8 +125,8 @@ void SocketTLSContext_load_ca(SocketTLSContext_T ctx, const char *file_or_dir);
 /**
  * The context's `SSL_CTX *`, for what has no function here; it stays the context's, valid until the context and its
  * sockets are gone. Change it before the first socket: sessions kept so far are dropped, since nobody can know what is
- * changed through it. Callbacks that are set in it must not raise: the jump would pass through OpenSSL. A NULL `ctx`
- * aborts.
+ * changed through it. A mode of SSL_CTX_set_verify counts where it asks for more than this context's, but not its
+ * callback: that is SocketTLSContext_set_verify_callback's. A NULL `ctx` aborts.
  */
 void *SocketTLSContext_get_ssl_ctx(SocketTLSContext_T ctx);
 

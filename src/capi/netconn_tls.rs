@@ -430,7 +430,8 @@ pub unsafe extern "C" fn netconn_tls_set_session_reuse(
 
 /// The context's `SSL_CTX *`, for what has no function here; valid until the context and its connections are gone. Sessions
 /// kept so far are dropped, since what is changed through it is not noticed: change it before the first connection.
-/// Changes of the verification mode and callback are overridden by this context's own.
+/// A mode of SSL_CTX_set_verify counts where it asks for more than this context's, but not its callback: that is
+/// netconn_tls_set_verify_callback's.
 ///
 /// Returns NULL with errno EINVAL for NULL.
 #[no_mangle]

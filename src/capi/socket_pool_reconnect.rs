@@ -1,6 +1,6 @@
 //! `pool/SocketPool.h`: connections that are made again when they break. Must not know when they are tried again.
 
-use super::raise::raising;
+use super::raise::{raising, record};
 use super::socket_pool::{given, Connection_T, SocketPool_T};
 use super::socket_reconnect::{find, SocketReconnect_Policy_T, SocketReconnect_T};
 use crate::socket::pool::Connection;
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn SocketPool_enable_reconnect(
         // SAFETY: not NULL, and the caller's promise.
         let host = unsafe { CStr::from_ptr(host) }.to_str();
         let host = host.map_err(|_| wrong("is not UTF-8"))?;
-        pool.enable_reconnect(slot(NAME, conn)?, host, port)
+        pool.enable_reconnect(slot(NAME, conn)?, host, port, record)
     })
 }
 

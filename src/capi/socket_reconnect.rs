@@ -3,7 +3,7 @@
 // C names; what a C caller has to keep to stands in each comment, which becomes the header's.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
-use super::raise::{raising, raising_with};
+use super::raise::{raising, raising_with, record};
 use super::shim::catching;
 use super::socket::Socket_T;
 use crate::errno::Errno;
@@ -165,7 +165,8 @@ pub(super) unsafe fn host<'a>(what: &str, text: *const c_char) -> Result<&'a str
 
 /// Makes a client for streams over IPv4, in RECONNECT_DISCONNECTED. `host` is a name or an address; it is copied, and so is
 /// `policy` (NULL: the defaults). `callback` (may be NULL) hears of every change of state. To be ended with
-/// SocketReconnect_free.
+/// SocketReconnect_free. Why an attempt failed or the connection broke, Socket_GetLastError tells: in the callback, and after
+/// the call that found it.
 ///
 /// One thread at a time uses it. It waits for SocketReconnect_pollfd, readable and writable, and calls SocketReconnect_process
 /// when that is ready; after SocketReconnect_next_timeout_ms it calls SocketReconnect_tick. The descriptor changes with the
@@ -198,7 +199,7 @@ pub unsafe extern "C" fn SocketReconnect_new(
                 catching(move || unsafe { callback(conn, old, new, userdata) })
             })
         });
-        reconnect::new(host, port, policy, told, userdata as usize).map(std::ptr::from_ref)
+        reconnect::new(host, port, policy, told, record, userdata as usize).map(std::ptr::from_ref)
     })
 }
 

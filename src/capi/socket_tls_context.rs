@@ -282,7 +282,8 @@ pub unsafe extern "C" fn SocketTLSContext_load_ca(
 
 /// The context's `SSL_CTX *`, for what has no function here; it stays the context's, valid until the context and its sockets
 /// are gone. Change it before the first socket: sessions kept so far are dropped, since nobody can know what is changed
-/// through it. Callbacks that are set in it must not raise: the jump would pass through OpenSSL. A NULL `ctx` aborts.
+/// through it. A mode of SSL_CTX_set_verify counts where it asks for more than this context's, but not its callback: that is
+/// SocketTLSContext_set_verify_callback's. A NULL `ctx` aborts.
 #[no_mangle]
 pub unsafe extern "C" fn SocketTLSContext_get_ssl_ctx(ctx: SocketTLSContext_T) -> *mut c_void {
     // SAFETY: a live context or NULL.

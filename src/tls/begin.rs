@@ -28,7 +28,7 @@ impl Context {
         queue::with_clean_queue(|| {
             let made = self.new_ssl()?;
             let (settings, generation) = (Arc::clone(&made.settings), made.generation);
-            let mode = settings.mode(false);
+            let mode = made.raised(settings.mode(false), false);
             let mut key = (!settings.no_reuse)
                 .then(|| session_key(&peer, name.as_ref(), mode, &settings.alpn));
             let outside = settings.outside.is_some();
@@ -87,7 +87,7 @@ impl Context {
         queue::with_clean_queue(|| {
             let made = self.new_ssl()?;
             let settings = Arc::clone(&made.settings);
-            let mode = settings.mode(true);
+            let mode = made.raised(settings.mode(true), true);
             // Only a cache that gives a session out once makes early data safe, and the program's is not ours to judge.
             let outside = settings.outside.is_some();
             let early_data = settings.early_data.filter(|_| !outside);
@@ -96,12 +96,7 @@ impl Context {
                 ..Purpose::default()
             };
             let session = Session::new(made, self, mode, purpose)?;
-            let once = if settings.once {
-                ffi::SSL_VERIFY_CLIENT_ONCE
-            } else {
-                0
-            };
-            verify::arm_chain(session.ssl(), mode, once);
+            verify::arm_chain(session.ssl(), mode, settings.once());
             if mode != Verify::None {
                 for authority in settings.authorities.iter() {
                     // SAFETY: a live SSL, which copies the name of a live certificate.

@@ -71,6 +71,14 @@ impl Settings {
             .unwrap_or(if server { Verify::None } else { Verify::Full })
     }
 
+    /// OpenSSL's flag besides the mode's.
+    pub(super) fn once(&self) -> c_int {
+        match self.once {
+            true => ffi::SSL_VERIFY_CLIENT_ONCE,
+            false => 0,
+        }
+    }
+
     /// The same of a socket.
     pub(super) fn mode_of_socket(&self, server: bool) -> Verify {
         match self.verify {
@@ -285,12 +293,20 @@ impl Context {
         self.change(|settings| {
             settings.verify = Some(mode);
             settings.once = false;
+            self.show_mode(mode, 0);
             Ok(())
         })?;
         if mode == Verify::None && !self.server {
             self.warn_of_anybody();
         }
         Ok(())
+    }
+
+    /// Tells the `SSL_CTX` the mode, for programs that ask OpenSSL; what they had set there themselves ends with it. To be
+    /// called with the write lock held, or where nobody else has the context yet.
+    pub(super) fn show_mode(&self, mode: Verify, more: c_int) {
+        // SAFETY: a live context. Sessions copy the mode when they are made.
+        unsafe { ffi::SSL_CTX_set_verify(self.raw(), mode.flags_and(more), None) };
     }
 
     /// Said once.

@@ -96,6 +96,7 @@ impl Context {
             };
             context.change(|settings| {
                 settings.lax = true;
+                context.show_mode(Verify::None, 0);
                 Ok(())
             })?;
             context.set_min_version(min)?;
@@ -150,6 +151,7 @@ impl Context {
         self.change(|settings| {
             settings.verify = Some(mode);
             settings.once = bits & CLIENT_ONCE != 0;
+            self.show_mode(mode, settings.once());
             Ok(())
         })?;
         if mode == Verify::None && !server {

@@ -19,7 +19,7 @@ impl Context {
         }
         queue::with_clean_queue(|| {
             let made = self.new_ssl()?;
-            let mode = made.settings.mode_of_socket(false);
+            let mode = made.raised(made.settings.mode_of_socket(false), false);
             let purpose = Purpose {
                 tag: Some(tag),
                 ..Purpose::default()

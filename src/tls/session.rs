@@ -227,6 +227,15 @@ pub(super) struct Made {
     pub(super) generation: u32,
 }
 
+impl Made {
+    /// The mode, or what the program asked the `SSL_CTX` for where that is more: what a setter of OpenSSL's demanded is
+    /// never dropped.
+    pub(super) fn raised(&self, mode: Verify, server: bool) -> Verify {
+        // SAFETY: a live SSL, which has the flags of its context still.
+        mode.raised(unsafe { ffi::SSL_get_verify_mode(self.ssl) }, server)
+    }
+}
+
 /// What a session is for.
 #[derive(Default)]
 pub(super) struct Purpose {

@@ -60,6 +60,8 @@ pub(super) fn new(server: bool) -> Result<Owned<ffi::SSL_CTX>, Error> {
             ffi::SSL_CTX_set_alpn_select_cb__fixed_rust(ctx, Some(alpn::select), ptr::null_mut());
             tickets::install(ctx);
         } else {
+            // As the default mode of a client; each session has a callback of ours.
+            ffi::SSL_CTX_set_verify(ctx, ffi::SSL_VERIFY_PEER, None);
             ffi::SSL_CTX_ctrl(
                 ctx,
                 ffi::SSL_CTRL_SET_SESS_CACHE_MODE,

@@ -22,11 +22,31 @@ impl Verify {
         }
     }
 
-    pub(super) fn flags(self) -> c_int {
+    /// OpenSSL's flags for the mode; `more`: flags besides, where anything is verified.
+    pub(super) fn flags_and(self, more: c_int) -> c_int {
+        match self.flags() {
+            ffi::SSL_VERIFY_NONE => ffi::SSL_VERIFY_NONE,
+            flags => flags | more,
+        }
+    }
+
+    fn flags(self) -> c_int {
         match self {
             Verify::Full | Verify::Chain | Verify::OptionalClient => ffi::SSL_VERIFY_PEER,
             Verify::RequireClient => ffi::SSL_VERIFY_PEER | ffi::SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
             Verify::None => ffi::SSL_VERIFY_NONE,
+        }
+    }
+
+    /// The mode, or what a program asked OpenSSL for itself (flags of the `SSL_CTX`) where that is more.
+    pub(super) fn raised(self, asked: c_int, server: bool) -> Verify {
+        let peer = asked & ffi::SSL_VERIFY_PEER != 0;
+        let required = peer && asked & ffi::SSL_VERIFY_FAIL_IF_NO_PEER_CERT != 0;
+        match self {
+            Verify::None if peer && !server => Verify::Full,
+            Verify::None | Verify::OptionalClient if required => Verify::RequireClient,
+            Verify::None if peer => Verify::OptionalClient,
+            mode => mode,
         }
     }
 
@@ -262,12 +282,8 @@ pub(super) fn arm(ssl: *mut ffi::SSL, mode: Verify, name: Option<&Name>) -> Resu
 
 /// As [`arm`], where a name may come later; `more`: flags besides those of the mode.
 pub(super) fn arm_chain(ssl: *mut ffi::SSL, mode: Verify, more: c_int) {
-    let flags = match mode.flags() {
-        ffi::SSL_VERIFY_NONE => ffi::SSL_VERIFY_NONE,
-        flags => flags | more,
-    };
     // SAFETY: a live SSL; the callback finds its state by the SSL and does without where there is none.
-    unsafe { ffi::SSL_set_verify(ssl, flags, Some(each_certificate)) };
+    unsafe { ffi::SSL_set_verify(ssl, mode.flags_and(more), Some(each_certificate)) };
 }
 
 /// A certificate that was refused.

@@ -112,6 +112,7 @@ impl Pool {
         connection: &'static Connection,
         host: &str,
         port: i32,
+        keep: reconnect::Keep,
     ) -> Result<(), Error> {
         let not_there = || failed("SocketPool_enable_reconnect: the connection is not in the pool");
         let (serial, policy) = {
@@ -130,7 +131,7 @@ impl Pool {
             Ok(())
         });
         let policy = policy.unwrap_or_else(|| Policy::new(&DEFAULTS));
-        let client = reconnect::new(host, port, policy, Some(told), 0)?;
+        let client = reconnect::new(host, port, policy, Some(told), keep, 0)?;
         let (before, unwanted) = {
             let mut state = self.lock();
             if state.serial_of(connection) == Some(serial) {

@@ -94,14 +94,12 @@ impl Reconnect {
     }
 
     /// The attempt has failed, for this reason.
-    fn failed(&self, attempt: u64, error: Error) {
-        crate::log!(
-            Debug,
-            "connecting to {} port {}: {}",
-            self.host,
-            self.port,
-            error.text
-        );
+    fn failed(&self, attempt: u64, mut error: Error) {
+        if !matches!(error.kind, Kind::Thrown(_)) {
+            let text = format!("{} port {}: {}", self.host, self.port, error.text);
+            crate::log!(Debug, "connecting to {text}");
+            error.text = text.into();
+        }
         self.keep_thrown(error);
         self.note(Event::AttemptFailed { attempt });
     }

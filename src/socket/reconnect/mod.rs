@@ -51,6 +51,8 @@ const ATTEMPTS_A_CALL: u32 = 8;
 
 /// Hears of a change of state.
 pub type Told = Rc<dyn Fn(&'static Handle, State, State) -> Result<(), Thrown>>;
+/// Keeps why an attempt failed or a connection broke, for programs that ask afterwards.
+pub type Keep = fn(&Error);
 /// Whether the connection is well; it may take so many milliseconds.
 pub type Examine = Rc<dyn Fn(&'static Handle, &'static SocketHandle, u32) -> Result<bool, Thrown>>;
 
@@ -60,6 +62,7 @@ pub struct Reconnect {
     host: String,
     port: u16,
     told: Option<Told>,
+    keep: Keep,
     userdata: usize,
     machine: RefCell<Machine>,
     examine: RefCell<Option<Examine>>,
@@ -91,6 +94,7 @@ pub fn new(
     port: i32,
     policy: Policy,
     told: Option<Told>,
+    keep: Keep,
     userdata: usize,
 ) -> Result<&'static Handle, Error> {
     if host.len() > MAX_HOST {
@@ -113,6 +117,7 @@ pub fn new(
         host: host.to_owned(),
         port,
         told,
+        keep,
         userdata,
         machine: RefCell::new(Machine::new(policy)),
         examine: RefCell::default(),
@@ -289,10 +294,13 @@ impl Reconnect {
         self.finish()
     }
 
-    /// An exception of the program's is to be raised again; other errors are told by what follows from them.
+    /// An exception of the program's is to be raised again; other errors are told by what follows from them, and kept.
     fn keep_thrown(&self, error: Error) {
-        if let Kind::Thrown(thrown) = error.kind {
-            self.thrown.borrow_mut().get_or_insert(*thrown);
+        match error.kind {
+            Kind::Thrown(thrown) => {
+                self.thrown.borrow_mut().get_or_insert(*thrown);
+            }
+            _ => (self.keep)(&error),
         }
     }
 
@@ -387,6 +395,8 @@ impl Reconnect {
             .socket()
             .is_some_and(|current| std::ptr::eq(current, handle));
         if !well && same && !self.freed.get() {
+            let text = format!("{} port {}: found broken", self.host, self.port);
+            (self.keep)(&Error::new(Kind::Reconnect, Errno(libc::ENOTCONN), text));
             self.confirm();
             self.note(Event::Broken);
         }
