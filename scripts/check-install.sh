@@ -75,7 +75,7 @@ claim "with the same library" is_shared "$scratch/older"
 claim "and runs" env LD_LIBRARY_PATH="$PREFIX/lib" "$scratch/older"
 
 # The adapters include the loop's header by its place beside them.
-glib=$($PKG_CONFIG --cflags glib-2.0 2>/dev/null)
+glib=$("$user_pkg_config" --cflags glib-2.0 2>/dev/null)
 for adapter in libev libevent libuv glib; do
     # shellcheck disable=SC2086
     if sed -n 's/^#include <\(ev\|event2\|uv\|glib\)/&/p' "include/adapters/$adapter.h" | "$CC" -E $glib - >/dev/null 2>&1; then
