@@ -12,6 +12,7 @@
 #include "../harness.h"
 #include "../support/client.h"
 #include "dns_cares.h"
+#include "fds.h"
 
 #include <unistd.h>
 
@@ -115,16 +116,6 @@ static inline bool live_echo(const char *port, const struct conn_options *o, str
     evloop_run(life->loop); /* what lingers */
     evloop_free(life->loop);
     return life->got == 5 && life->errors == 0 && !life->gave_up;
-}
-
-/*
- * The peers' threads close their ends, and the resolver's come back from their files, a moment later; and a peer may accept
- * later still what its client has left long ago. What leaks never goes.
- */
-static inline void wait_for_fds(int before) {
-    for (double until = now() + slow(10); now() < until; usleep(200))
-        if (fd_count() <= before) return;
-    CHECK_NO_NEW_FDS(before);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include "../support/heap.h"
 #include "dns_cares.h"
 #include "netconn.h"
+#include "fds.h"
 
 /* ---- What may happen --------------------------------------------------------------------------------------------------- */
 
@@ -118,8 +119,7 @@ static int suffer(struct fetch *life, const struct fault *fault, int error, bool
         bool hit = disarm();
         judge(life, hit, is_harmless(fault, error));
         dns_shutdown();
-        for (double until = now() + slow(10); fd_count() > fds && now() < until;) usleep(200);
-        CHECK_NO_NEW_FDS(fds);
+        wait_for_fds(fds);
         if (!hit) return n - 1;
     }
 }
